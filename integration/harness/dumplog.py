@@ -1,0 +1,66 @@
+"""Kafka's dump-log over every file of a data directory: whatever it complains of is a fault of the broker."""
+
+import re
+import subprocess
+
+from harness import places
+
+# The files that it can read, by the end of their names.
+KINDS = (".log", ".index", ".timeindex", ".txnindex", ".snapshot", ".checkpoint")
+
+# What it prints when a file is not as it should be.
+COMPLAINTS = re.compile(
+    r"isvalid: false|mismatch|out of order|non-?consecutive|exception|error|corrupt|invalid|could not|couldn't"
+    r"|not (?:a )?valid|failed|does not exist|Cannot",
+    re.IGNORECASE,
+)
+# Said of each segment that does not begin at offset 0, of the reference's own healthy ones too.
+HARMLESS = re.compile(r"^.*-1 is followed by")
+
+
+def check(data):
+    """Returns None, or the complaints about the files below `data`."""
+    groups = {"": [], "--offsets-decoder": [], "--cluster-metadata-decoder": []}
+    for path in sorted(data.rglob("*")):
+        if path.is_file() and path.name.endswith(KINDS) and path.stat().st_size > 0:
+            groups[decoder(path)].append(path)
+    complaints = []
+    for option, paths in groups.items():
+        if paths:
+            complaints += dump([option] if option else [], paths)
+    if not any(groups.values()):
+        return f"no files in {data}"
+    return "\n".join(complaints[:40]) or None
+
+
+def decoder(path):
+    """Internal topics have records that it can read too."""
+    topic = path.parent.name
+    if not path.name.endswith(".log"):
+        return ""
+    if topic.startswith("__consumer_offsets-"):
+        return "--offsets-decoder"
+    if topic.startswith("__cluster_metadata-"):
+        return "--cluster-metadata-decoder"
+    return ""
+
+
+def dump(options, paths):
+    """The complaints of one run over several files, each after the file's name."""
+    deep = [] if options else ["--deep-iteration"]
+    files = ",".join(str(path) for path in paths)
+    command = [places.TOOL, "dump-log", *options, *deep, "--files", files]
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
+    file, complaints = "", []
+    for line in process.stdout:
+        if line.startswith("Dumping "):
+            file = line.split()[1]
+        elif line.startswith(("baseOffset:", "| offset:")) and "isvalid: false" not in line:
+            continue  # a healthy batch or record; its content may hold any word
+        elif COMPLAINTS.search(line) and not HARMLESS.match(line):
+            complaints.append(f"{file}: {line.strip()}")
+    if process.wait() != 0:
+        complaints.append(f"dump-log ended with {process.returncode} at {file}")
+    return complaints
