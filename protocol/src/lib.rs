@@ -1,1 +1,18 @@
-//! Kafka wire protocol.
+//! Kafka's wire protocol.
+//!
+//! Enters: bytes of a client. Leaves: typed requests, and frames for typed responses; record batches as bytes; error codes.
+//! May use: kafka-protocol, bytes, crc32c, the compression codecs. No tokio, no clock, no files.
+
+pub mod error_code;
+pub mod frame;
+pub mod guard;
+pub mod header;
+pub mod messages;
+pub mod request;
+pub mod response;
+pub mod shapes;
+pub mod varint;
+
+pub use error_code::ErrorCode;
+pub use kafka_protocol::protocol::StrBytes;
+pub use uuid::Uuid;
