@@ -3,6 +3,8 @@
 //! Enters: bytes of a client. Leaves: typed requests, and frames for typed responses; record batches as bytes; error codes.
 //! May use: kafka-protocol, bytes, crc32c, the compression codecs. No tokio, no clock, no files.
 
+pub mod batch;
+pub mod codec;
 pub mod error_code;
 pub mod frame;
 pub mod guard;

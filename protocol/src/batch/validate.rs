@@ -1,0 +1,501 @@
+//! What Kafka checks of the records of a Produce request before it appends them, in Kafka's order and words.
+//!
+//! Compressed records are checked as they inflate and kept as they came, unless `compression.type` names another codec;
+//! then they run from one codec into the other, in bounded memory.
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+
+use super::header::{ATTRIBUTES_AT, BATCH_HEADER_BYTES, COMPRESSION_MASK, LENGTH_AT, LOG_OVERHEAD_BYTES};
+use super::stream::{RecordMeta, RecordStream, StreamError};
+use super::view::{patch_crc, put};
+use super::{
+    BatchBuilder, BatchError, Batches, MalformedRecords, NO_TIMESTAMP, RecordBatch, Records, TimestampType,
+};
+use super::{ValidatedBatch, ValidatedBatches};
+use crate::codec::{self, CodecError, Compression};
+
+/// A batch may inflate to this many times `max.message.bytes` (but at least of its default). Producers count their
+/// own limits before compression, so that honest batches stay far below.
+pub const INFLATION_RATIO_MAX: usize = 256;
+/// The default of `message.max.bytes`.
+const DEFAULT_MAX_MESSAGE_BYTES: usize = 1024 * 1024 + LOG_OVERHEAD_BYTES;
+/// Produce takes zstd from this version on (KIP-110).
+const ZSTD_SINCE_PRODUCE: i16 = 7;
+/// Kafka names three bad records in its message; the answer lists all.
+const SHOWN_RECORD_ERRORS: usize = 3;
+
+/// The configuration of the topic, and the request's context.
+#[derive(Debug, Clone)]
+pub struct ValidationRules<'a> {
+    pub topic: &'a str,
+    pub partition: i32,
+    /// The Produce request's version.
+    pub produce_version: i16,
+    pub now_ms: i64,
+    /// `max.message.bytes`
+    pub max_message_bytes: usize,
+    /// `compression.type`
+    pub compression: TargetCompression,
+    /// `message.timestamp.type`
+    pub timestamp_type: TimestampType,
+    /// `message.timestamp.before.max.ms`
+    pub timestamp_before_max_ms: i64,
+    /// `message.timestamp.after.max.ms`
+    pub timestamp_after_max_ms: i64,
+    /// `cleanup.policy` contains `compact`
+    pub is_compacted: bool,
+}
+
+impl<'a> ValidationRules<'a> {
+    /// A topic with Kafka's defaults.
+    pub fn new(topic: &'a str, partition: i32, produce_version: i16, now_ms: i64) -> Self {
+        Self {
+            topic,
+            partition,
+            produce_version,
+            now_ms,
+            max_message_bytes: DEFAULT_MAX_MESSAGE_BYTES,
+            compression: TargetCompression::Producer,
+            timestamp_type: TimestampType::CreateTime,
+            timestamp_before_max_ms: i64::MAX,
+            timestamp_after_max_ms: 60 * 60 * 1000,
+            is_compacted: false,
+        }
+    }
+
+    fn inflation_limit(&self) -> usize {
+        self.max_message_bytes.max(DEFAULT_MAX_MESSAGE_BYTES).saturating_mul(INFLATION_RATIO_MAX)
+    }
+}
+
+/// `compression.type`, with the level of `compression.{gzip,lz4,zstd}.level`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TargetCompression {
+    /// What the producer chose.
+    #[default]
+    Producer,
+    Codec {
+        codec: Compression,
+        level: Option<i32>,
+    },
+}
+
+/// Why records are refused. Nothing of them is appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidBatch {
+    pub kind: InvalidBatchKind,
+    /// For the answer's `error_message`; none where Kafka sends none.
+    pub message: Option<String>,
+    /// For the answer's `record_errors` (KIP-467).
+    pub record_errors: Vec<RecordError>,
+}
+
+/// Named as Kafka names the error codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvalidBatchKind {
+    CorruptMessage,
+    MessageTooLarge,
+    InvalidTimestamp,
+    UnsupportedCompressionType,
+    InvalidRecord,
+    UnknownServerError,
+}
+
+impl InvalidBatchKind {
+    /// The code on the wire.
+    pub fn code(self) -> i16 {
+        match self {
+            Self::UnknownServerError => -1,
+            Self::CorruptMessage => 2,
+            Self::MessageTooLarge => 10,
+            Self::InvalidTimestamp => 32,
+            Self::UnsupportedCompressionType => 76,
+            Self::InvalidRecord => 87,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordError {
+    /// The record's place in the batch, from 0.
+    pub batch_index: i32,
+    pub message: Option<String>,
+}
+
+impl fmt::Display for InvalidBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.message {
+            Some(message) => f.write_str(message),
+            None => write!(f, "{:?}", self.kind),
+        }
+    }
+}
+
+impl std::error::Error for InvalidBatch {}
+
+/// Checks the records of one partition of a Produce request.
+pub fn validate(records: Bytes, rules: &ValidationRules<'_>) -> Result<ValidatedBatches, InvalidBatch> {
+    let validator = Validator { rules };
+    let batch = validator.only_batch(records)?;
+    validator.check_envelope(&batch)?;
+    let codec = validator.check_header(&batch)?;
+    let summary = validator.check_records(&batch, codec)?;
+    let batch = validator.rewrite(batch, codec, &summary)?;
+    let validated = match rules.timestamp_type {
+        TimestampType::CreateTime => ValidatedBatch::new(
+            batch,
+            TimestampType::CreateTime,
+            summary.max_timestamp_ms,
+            summary.offset_delta_of_max_timestamp,
+        ),
+        TimestampType::LogAppendTime => {
+            ValidatedBatch::new(batch, TimestampType::LogAppendTime, rules.now_ms, 0)
+        }
+    };
+    Ok(ValidatedBatches { batches: vec![validated] })
+}
+
+struct Validator<'r> {
+    rules: &'r ValidationRules<'r>,
+}
+
+/// What walking the records told.
+struct Summary {
+    max_timestamp_ms: i64,
+    offset_delta_of_max_timestamp: i32,
+    /// Offset deltas count from 0, as all but some old clients write them.
+    is_consecutive: bool,
+}
+
+impl Validator<'_> {
+    /// Produce takes one batch of magic 2 per partition.
+    fn only_batch(&self, records: Bytes) -> Result<RecordBatch, InvalidBatch> {
+        let mut batches = Batches::new(records);
+        let batch = match batches.next() {
+            Some(Ok(batch)) => batch,
+            Some(Err(error)) => return Err(self.unreadable(error)),
+            None => return Err(invalid(InvalidBatchKind::InvalidRecord)),
+        };
+        if batch.compression() == Some(Compression::Zstd) && self.rules.produce_version < ZSTD_SINCE_PRODUCE {
+            return Err(invalid(InvalidBatchKind::UnsupportedCompressionType));
+        }
+        match batches.next() {
+            None => Ok(batch),
+            Some(Ok(_)) => Err(invalid(InvalidBatchKind::InvalidRecord)),
+            Some(Err(error)) => Err(self.unreadable(error)),
+        }
+    }
+
+    fn unreadable(&self, error: BatchError) -> InvalidBatch {
+        match error {
+            BatchError::OldMagic(_) | BatchError::Truncated => invalid(InvalidBatchKind::InvalidRecord),
+            BatchError::TooShort { .. } | BatchError::InvalidMagic(_) => {
+                invalid(InvalidBatchKind::CorruptMessage)
+            }
+        }
+    }
+
+    /// What the log checks before it looks inside.
+    fn check_envelope(&self, batch: &RecordBatch) -> Result<(), InvalidBatch> {
+        if batch.base_offset != 0 {
+            let found = batch.base_offset;
+            return Err(self.invalid_record(format!(
+                "The baseOffset of the record batch in the append to {self} should be 0, but it is {found}"
+            )));
+        }
+        let limit = self.rules.max_message_bytes;
+        if batch.size() > limit {
+            let size = batch.size();
+            return Err(too_large(format!(
+                "The record batch size in the append to {self} is {size} bytes which exceeds the maximum configured value of {limit}."
+            )));
+        }
+        if !batch.is_crc_valid() {
+            let crc = batch.crc;
+            let message = format!("Record is corrupt (stored crc = {crc}) in topic partition {self}.");
+            return Err(InvalidBatch { message: Some(message), ..invalid(InvalidBatchKind::CorruptMessage) });
+        }
+        Ok(())
+    }
+
+    fn check_header(&self, batch: &RecordBatch) -> Result<Compression, InvalidBatch> {
+        let codec = batch.compression().ok_or_else(|| invalid(InvalidBatchKind::UnknownServerError))?;
+        let (base, last) = (batch.base_offset, batch.last_offset());
+        let count = batch.records_count;
+        let spanned = last - base + 1;
+        if spanned <= 0 {
+            return Err(self.invalid_record(format!(
+                "Batch has an invalid offset range: [{base}, {last}] in topic partition {self}"
+            )));
+        }
+        if count <= 0 {
+            return Err(self.invalid_record(format!(
+                "Invalid reported count for record batch: {count} in topic partition {self}"
+            )));
+        }
+        if spanned != i64::from(count) {
+            return Err(self.invalid_record(format!(
+                "Inconsistent batch offset range [{base}, {last}] and count of records {count} in topic partition {self}"
+            )));
+        }
+        if batch.is_control() {
+            return Err(self.invalid_record(format!(
+                "Clients are not allowed to write control records in topic partition {self}"
+            )));
+        }
+        if batch.has_producer_id() && batch.base_sequence < 0 {
+            return Err(self.invalid_record(format!(
+                "Invalid sequence number {} in record batch with producerId {} in topic partition {self}",
+                batch.base_sequence, batch.producer_id
+            )));
+        }
+        Ok(codec)
+    }
+
+    fn check_records(&self, batch: &RecordBatch, codec: Compression) -> Result<Summary, InvalidBatch> {
+        let mut walk = RecordChecks::new(self, batch);
+        let payload = &batch.bytes()[BATCH_HEADER_BYTES..];
+        let walked = match codec {
+            Compression::None => walk_slice(payload, batch.records_count, &mut walk),
+            _ => codec::with_reader(codec, payload, |reader| {
+                let mut stream = RecordStream::new(reader, self.rules.inflation_limit());
+                for _ in 0..batch.records_count {
+                    walk.check(stream.next_record()?);
+                }
+                stream.finish()
+            }),
+        };
+        walked.map_err(|error| self.unwalkable(error))?;
+        walk.finish()
+    }
+
+    fn unwalkable(&self, error: StreamError) -> InvalidBatch {
+        match error {
+            StreamError::Malformed(error) => self.invalid_record(error.to_string()),
+            StreamError::Codec(CodecError::TooLarge { limit }) => too_large(format!(
+                "The record batch in the append to {self} inflates to more than {limit} bytes."
+            )),
+            StreamError::Codec(CodecError::Corrupt(_)) => invalid(InvalidBatchKind::UnknownServerError),
+        }
+    }
+
+    /// The batch as the topic wants it stored.
+    fn rewrite(
+        &self,
+        batch: RecordBatch,
+        source: Compression,
+        summary: &Summary,
+    ) -> Result<RecordBatch, InvalidBatch> {
+        let (target, level) = match self.rules.compression {
+            TargetCompression::Producer => (source, None),
+            TargetCompression::Codec { codec, level } => (codec, level),
+        };
+        if target == Compression::None && source == Compression::None {
+            return Ok(batch);
+        }
+        let rewritten = match (source == target, summary.is_consecutive) {
+            (true, true) => return Ok(batch),
+            (false, true) => recompress(&batch, source, target, level, self.rules.max_message_bytes),
+            (_, false) => renumber(&batch, target, level, self.rules.inflation_limit()),
+        };
+        let limit = self.rules.max_message_bytes;
+        match rewritten {
+            Ok(batch) if batch.size() <= limit => Ok(batch),
+            Ok(batch) => Err(self.too_large_rewritten(batch.size())),
+            Err(CodecError::TooLarge { .. }) => Err(self.too_large_rewritten(limit + 1)),
+            Err(CodecError::Corrupt(_)) => Err(invalid(InvalidBatchKind::UnknownServerError)),
+        }
+    }
+
+    fn too_large_rewritten(&self, size: usize) -> InvalidBatch {
+        let limit = self.rules.max_message_bytes;
+        too_large(format!(
+            "Message batch size is {size} bytes in append to partition {self} which exceeds the maximum configured size of {limit}."
+        ))
+    }
+
+    fn invalid_record(&self, message: String) -> InvalidBatch {
+        InvalidBatch { message: Some(message), ..invalid(InvalidBatchKind::InvalidRecord) }
+    }
+}
+
+/// Prints `topic-partition`, as Kafka's messages name it.
+impl fmt::Display for Validator<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.rules.topic, self.rules.partition)
+    }
+}
+
+/// Checks record after record and gathers what is wrong with each.
+struct RecordChecks<'v> {
+    validator: &'v Validator<'v>,
+    batch: &'v RecordBatch,
+    checks_timestamps: bool,
+    index: i32,
+    summary: Summary,
+    has_invalid_timestamp: bool,
+    errors: Vec<RecordError>,
+}
+
+impl<'v> RecordChecks<'v> {
+    fn new(validator: &'v Validator<'v>, batch: &'v RecordBatch) -> Self {
+        Self {
+            validator,
+            batch,
+            checks_timestamps: validator.rules.timestamp_type == TimestampType::CreateTime,
+            index: 0,
+            summary: Summary {
+                max_timestamp_ms: NO_TIMESTAMP,
+                offset_delta_of_max_timestamp: 0,
+                is_consecutive: true,
+            },
+            has_invalid_timestamp: false,
+            errors: Vec::new(),
+        }
+    }
+
+    #[inline]
+    fn check(&mut self, record: RecordMeta) {
+        let timestamp_ms = self.batch.timestamp_of(record.timestamp_delta);
+        if self.validator.rules.is_compacted && !record.has_key {
+            let partition = self.validator;
+            self.refuse(format!(
+                "Compacted topic cannot accept message without key in topic partition {partition}"
+            ));
+        } else if self.is_out_of_range(timestamp_ms) {
+            self.refuse_timestamp(timestamp_ms, self.batch.offset_of(record.offset_delta));
+        }
+        if timestamp_ms > self.summary.max_timestamp_ms {
+            self.summary.max_timestamp_ms = timestamp_ms;
+            self.summary.offset_delta_of_max_timestamp = record.offset_delta;
+        }
+        self.summary.is_consecutive &= record.offset_delta == self.index;
+        self.index += 1;
+    }
+
+    #[inline]
+    fn is_out_of_range(&self, timestamp_ms: i64) -> bool {
+        if !self.checks_timestamps || timestamp_ms == NO_TIMESTAMP {
+            return self.batch.timestamp_type() == TimestampType::LogAppendTime;
+        }
+        let rules = self.validator.rules;
+        let age_ms = rules.now_ms.wrapping_sub(timestamp_ms);
+        age_ms > rules.timestamp_before_max_ms || age_ms.wrapping_neg() > rules.timestamp_after_max_ms
+    }
+
+    #[cold]
+    fn refuse(&mut self, message: String) {
+        self.errors.push(RecordError { batch_index: self.index, message: Some(message) });
+    }
+
+    #[cold]
+    fn refuse_timestamp(&mut self, timestamp_ms: i64, offset: i64) {
+        self.has_invalid_timestamp = true;
+        let rules = self.validator.rules;
+        let earliest_ms = rules.now_ms.wrapping_sub(rules.timestamp_before_max_ms);
+        let latest_ms = rules.now_ms.wrapping_add(rules.timestamp_after_max_ms);
+        self.refuse(format!(
+            "Timestamp {timestamp_ms} of message with offset {offset} is out of range. The timestamp should be within [{earliest_ms}, {latest_ms}]"
+        ));
+    }
+
+    fn finish(self) -> Result<Summary, InvalidBatch> {
+        if self.errors.is_empty() {
+            return Ok(self.summary);
+        }
+        if self.has_invalid_timestamp {
+            let message = "One or more records have been rejected due to invalid timestamp".to_owned();
+            return Err(InvalidBatch {
+                message: Some(message),
+                record_errors: self.errors,
+                kind: InvalidBatchKind::InvalidTimestamp,
+            });
+        }
+        let shown: Vec<String> = self.errors.iter().take(SHOWN_RECORD_ERRORS).map(shown_as_in_java).collect();
+        let message = format!(
+            "One or more records have been rejected due to {} record errors in total, and only showing the first three errors at most: [{}]",
+            self.errors.len(),
+            shown.join(", ")
+        );
+        Err(InvalidBatch {
+            message: Some(message),
+            record_errors: self.errors,
+            kind: InvalidBatchKind::InvalidRecord,
+        })
+    }
+}
+
+fn shown_as_in_java(error: &RecordError) -> String {
+    let message =
+        error.message.as_deref().map_or_else(|| "null".to_owned(), |message| format!("'{message}'"));
+    format!("RecordError(batchIndex={}, message={message})", error.batch_index)
+}
+
+fn walk_slice(payload: &[u8], count: i32, walk: &mut RecordChecks<'_>) -> Result<(), StreamError> {
+    for record in Records::new(payload, count) {
+        let record = record?;
+        walk.check(RecordMeta {
+            offset_delta: record.offset_delta,
+            timestamp_delta: record.timestamp_delta,
+            has_key: record.key.is_some(),
+        });
+    }
+    Ok(())
+}
+
+/// Lets the records run from one codec into the other; they stay as they are.
+fn recompress(
+    batch: &RecordBatch,
+    source: Compression,
+    target: Compression,
+    level: Option<i32>,
+    max_message_bytes: usize,
+) -> Result<RecordBatch, CodecError> {
+    let limit = max_message_bytes.saturating_sub(BATCH_HEADER_BYTES);
+    let payload = codec::with_reader(source, &batch.bytes()[BATCH_HEADER_BYTES..], |reader| {
+        codec::compress_from(target, level, reader, limit)
+    })?;
+    let size = BATCH_HEADER_BYTES + payload.len();
+    let length = i32::try_from(size - LOG_OVERHEAD_BYTES).map_err(|_| CodecError::TooLarge { limit })?;
+    let mut bytes = BytesMut::with_capacity(size);
+    bytes.extend_from_slice(&batch.bytes()[..BATCH_HEADER_BYTES]);
+    bytes.extend_from_slice(&payload);
+    let attributes = batch.attributes & !COMPRESSION_MASK | i16::from(target.id());
+    put(&mut bytes, LENGTH_AT, length.to_be_bytes());
+    put(&mut bytes, ATTRIBUTES_AT, attributes.to_be_bytes());
+    patch_crc(&mut bytes);
+    Ok(RecordBatch::parse(&bytes.freeze()).expect("a batch that was just written"))
+}
+
+/// Writes the batch anew with offsets that count from 0, for the old clients that count otherwise inside a
+/// compressed batch.
+fn renumber(
+    batch: &RecordBatch,
+    target: Compression,
+    level: Option<i32>,
+    limit: usize,
+) -> Result<RecordBatch, CodecError> {
+    let payload = batch.inflate(limit)?;
+    let mut builder = BatchBuilder::new().compression(target, level);
+    if batch.has_producer_id() {
+        builder = builder.producer(batch.producer_id, batch.producer_epoch, batch.base_sequence);
+    }
+    if batch.is_transactional() {
+        builder = builder.transactional();
+    }
+    for record in Records::new(&payload, batch.records_count) {
+        let record = record.map_err(|error: MalformedRecords| CodecError::Corrupt(error.to_string()))?;
+        builder.append_view(batch.timestamp_of(record.timestamp_delta), &record);
+    }
+    Ok(builder.build())
+}
+
+fn invalid(kind: InvalidBatchKind) -> InvalidBatch {
+    InvalidBatch { kind, message: None, record_errors: Vec::new() }
+}
+
+fn too_large(message: String) -> InvalidBatch {
+    InvalidBatch { message: Some(message), ..invalid(InvalidBatchKind::MessageTooLarge) }
+}
