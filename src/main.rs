@@ -1,3 +1,1 @@
-//! The `ottla` command.
-
 fn main() {}

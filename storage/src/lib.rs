@@ -1,1 +1,31 @@
-//! Storage.
+//! One partition's log, and the engines that keep it.
+//!
+//! Enters: `ValidatedBatches` and offsets. Leaves: offsets, shared bytes of whole batches, `StorageError`.
+//! May use: `ottla_protocol` (batches and codecs); files and sled only inside an engine. No tokio, no clock.
+//!
+//! - [`logs`] all logs of the process; [`log`] one of them: offsets, sequences, epochs, times
+//! - `store` the seam below it; `memory/` and `local/` the engines; `rolling` when either begins a new segment
+//! - `producers`, `epochs`, `batch_info` what a log knows of its batches, with the formats of Kafka's files
+//! - `checkpoints/` what the next start must know; `worker` the one thread that waits for the disk
+
+mod batch_info;
+mod checkpoints;
+mod commit;
+mod epochs;
+mod error;
+mod log;
+mod logs;
+mod memory;
+mod options;
+mod producers;
+mod rolling;
+mod store;
+mod worker;
+
+pub use commit::Commit;
+pub use error::{AppendError, StorageError};
+pub use log::{AppendContext, Appended, Log, Origin, TimestampOffset};
+pub use logs::{LogDir, Logs};
+pub use options::{LogId, LogOptions};
+pub use producers::{AbortedTransaction, ActiveProducer};
+pub use store::{ColdRead, Read, ReadLimits, Records};

@@ -1,0 +1,84 @@
+//! What can go wrong in a log. Wire codes are the handlers' business.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Why a log could not do what it was asked. Cheap to clone, since one failed write may fail many waiting appends.
+#[derive(Debug, Clone)]
+pub enum StorageError {
+    /// The offset asked for is not in `start..=end`.
+    OffsetOutOfRange { offset: i64, start: i64, end: i64 },
+    /// Bytes on the disk are not what was written there.
+    Corrupt { what: String },
+    /// The operating system refused: full disk, broken disk, permissions.
+    Io { what: String, error: Arc<io::Error> },
+    /// The topic was deleted while the call was on its way.
+    Deleted,
+    /// Another process holds the directory's `.lock`.
+    Locked { dir: String },
+}
+
+impl StorageError {
+    pub(crate) fn io(action: &str, path: &Path, error: io::Error) -> Self {
+        Self::Io { what: format!("{action} {}", path.display()), error: Arc::new(error) }
+    }
+
+    pub(crate) fn corrupt(what: impl Into<String>) -> Self {
+        Self::Corrupt { what: what.into() }
+    }
+}
+
+impl fmt::Display for StorageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OffsetOutOfRange { offset, start, end } => {
+                write!(f, "offset {offset} is out of the log's range {start} to {end}")
+            }
+            Self::Corrupt { what } => write!(f, "corrupt: {what}"),
+            Self::Io { what, error } => write!(f, "{what}: {error}"),
+            Self::Deleted => write!(f, "the log was deleted"),
+            Self::Locked { dir } => write!(f, "another process is using {dir}"),
+        }
+    }
+}
+
+impl std::error::Error for StorageError {}
+
+/// Why an append was refused. Nothing of it is in the log then.
+#[derive(Debug, Clone)]
+pub enum AppendError {
+    /// OUT_OF_ORDER_SEQUENCE_NUMBER: a gap between this batch and the producer's last one.
+    OutOfOrderSequence {
+        message: String,
+    },
+    /// INVALID_PRODUCER_EPOCH: a newer instance of the producer has written already.
+    InvalidProducerEpoch {
+        message: String,
+    },
+    /// RECORD_LIST_TOO_LARGE: more bytes than a segment may hold (segment.bytes).
+    LargerThanSegment {
+        message: String,
+    },
+    Storage(StorageError),
+}
+
+impl From<StorageError> for AppendError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl fmt::Display for AppendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfOrderSequence { message }
+            | Self::InvalidProducerEpoch { message }
+            | Self::LargerThanSegment { message } => f.write_str(message),
+            Self::Storage(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for AppendError {}

@@ -1,0 +1,168 @@
+//! What happens to a log beside appends and reads: a new start, retention, flushing, checkpoints, the end of its topic.
+
+use super::append::warn;
+use super::{Log, OpenLog, State};
+use crate::checkpoints::Checkpoint;
+use crate::error::StorageError;
+use crate::options::{LogId, LogOptions};
+use crate::store::Note;
+
+impl Log {
+    /// Moves the start to `offset`, if that is later (DeleteRecords). What lies before it cannot be read any more; its bytes
+    /// go extent by extent. Survives a restart. Returns the start.
+    pub fn set_start_offset(&self, offset: i64, now_ms: i64) -> Result<i64, StorageError> {
+        let start = self.with(|log, _| {
+            if offset > log.end_offset {
+                return Err(log.out_of_range(offset));
+            }
+            if offset > log.start_offset {
+                log.advance_start(offset, now_ms, &self.id)?;
+            }
+            Ok(log.start_offset)
+        })?;
+        self.shared.starts_moved();
+        Ok(start)
+    }
+
+    /// Makes all that was written durable. Waits for the disk.
+    pub fn flush(&self) -> Result<(), StorageError> {
+        let mut inner = self.lock();
+        let State::Open(log) = &mut inner.state else { return Ok(()) };
+        log.is_flush_queued = false;
+        let (flush, upto) = (log.store.flush(), log.end_offset);
+        let waiting = std::mem::take(&mut log.waiting);
+        drop(inner);
+
+        let outcome = flush.run();
+        let mut inner = self.lock();
+        if let State::Open(log) = &mut inner.state
+            && outcome.is_ok()
+        {
+            log.recovery_point = log.recovery_point.max(upto.min(log.end_offset));
+            if log.recovery_point == log.end_offset {
+                log.unflushed_since_ms = None;
+                log.unflushed_bytes = 0;
+            }
+        }
+        drop(inner);
+        for promise in waiting {
+            promise.keep(outcome.clone());
+        }
+        outcome
+    }
+
+    /// Drops what retention.ms and retention.bytes no longer keep, as far as `upper_offset` (the high watermark).
+    /// Returns the start.
+    pub fn apply_retention(&self, now_ms: i64, upper_offset: i64) -> Result<i64, StorageError> {
+        let start = self.with(|log, options| {
+            let keep_from = log.retained_from(options, now_ms, upper_offset)?;
+            if keep_from > log.start_offset {
+                log.advance_start(keep_from, now_ms, &self.id)?;
+                // The last extent goes too, once all of it is too old.
+                if keep_from == log.end_offset {
+                    log.note_producers(keep_from, &self.id);
+                    log.store.set_start(keep_from, now_ms)?;
+                }
+            }
+            log.producers.expire(now_ms, options.producer_id_expiration_ms);
+            Ok(log.start_offset)
+        })?;
+        self.shared.starts_moved();
+        Ok(start)
+    }
+
+    /// Whether `flush.ms` asks for a flush.
+    pub(crate) fn is_flush_due(&self, now_ms: i64) -> bool {
+        let inner = self.lock();
+        match &inner.state {
+            State::Open(log) => log
+                .unflushed_since_ms
+                .is_some_and(|since| now_ms.saturating_sub(since) >= inner.options.flush_ms),
+            State::Closed | State::Deleted => false,
+        }
+    }
+
+    /// Written bytes that a crash of the machine could lose, and a recovery would have to read.
+    pub(crate) fn unflushed_bytes(&self) -> u64 {
+        match &self.lock().state {
+            State::Open(log) => log.unflushed_bytes,
+            State::Closed | State::Deleted => 0,
+        }
+    }
+
+    /// What the next start needs to know; nothing when the log was not opened.
+    pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
+        match &self.lock().state {
+            State::Open(log) => Some(Checkpoint {
+                start_offset: log.start_offset,
+                recovery_point: log.recovery_point,
+                end_offset: log.end_offset,
+            }),
+            State::Closed | State::Deleted => None,
+        }
+    }
+
+    /// Notes the producers' state at the end, so that opening need not read the log. For a clean stop.
+    pub(crate) fn note_end(&self) {
+        if let State::Open(log) = &mut self.lock().state {
+            let end_offset = log.end_offset;
+            log.note_producers(end_offset, &self.id);
+        }
+    }
+
+    /// Refuses everything from now on. Appends that wait for the disk fail.
+    pub(crate) fn mark_deleted(&self) {
+        let state = std::mem::replace(&mut self.lock().state, State::Deleted);
+        if let State::Open(log) = state {
+            for promise in log.waiting {
+                promise.keep(Err(StorageError::Deleted));
+            }
+        }
+    }
+}
+
+impl OpenLog {
+    fn out_of_range(&self, offset: i64) -> StorageError {
+        StorageError::OffsetOutOfRange { offset, start: self.start_offset, end: self.end_offset }
+    }
+
+    fn advance_start(&mut self, offset: i64, now_ms: i64, id: &LogId) -> Result<(), StorageError> {
+        let extents = self.store.extents()?;
+        let active = extents.last().map_or(offset, |extent| extent.base_offset);
+        self.store.set_start(offset.min(active), now_ms)?;
+        self.start_offset = offset;
+        if self.epochs.truncate_from_start(offset) {
+            warn(id, self.store.note(Note::Epochs(&self.epochs.encode())));
+        }
+        Ok(())
+    }
+
+    /// The first offset that the topic's retention keeps.
+    fn retained_from(
+        &mut self,
+        options: &LogOptions,
+        now_ms: i64,
+        upper_offset: i64,
+    ) -> Result<i64, StorageError> {
+        let mut start = self.start_offset;
+        if !options.cleanup_delete {
+            return Ok(start);
+        }
+        let extents = self.store.extents()?;
+        let mut bytes: u64 = extents.iter().map(|extent| extent.bytes).sum();
+        for extent in extents.iter().take_while(|extent| extent.next_offset <= upper_offset) {
+            let written_ms =
+                if extent.max_timestamp >= 0 { extent.max_timestamp } else { extent.modified_ms };
+            let is_old =
+                options.retention_ms >= 0 && now_ms.saturating_sub(written_ms) > options.retention_ms;
+            let is_much = u64::try_from(options.retention_bytes)
+                .is_ok_and(|limit| bytes.saturating_sub(extent.bytes) >= limit);
+            if extent.bytes == 0 || !(is_old || is_much) {
+                break;
+            }
+            bytes -= extent.bytes;
+            start = start.max(extent.next_offset);
+        }
+        Ok(start)
+    }
+}

@@ -1,0 +1,180 @@
+//! One partition's log: what is the same whatever engine keeps the bytes. Offsets are assigned here, producers'
+//! sequences checked, leader epochs and transactions tracked, times looked up.
+//!
+//! Enters: `ValidatedBatches`, offsets, times. Leaves: offsets, shared bytes, `StorageError`.
+//! A log costs nothing until it is used: no file, no directory, no thread.
+
+mod append;
+mod maintain;
+mod read;
+mod time;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::commit::Promise;
+use crate::epochs::Epochs;
+use crate::error::StorageError;
+use crate::logs::Shared;
+use crate::options::{LogId, LogOptions};
+use crate::producers::{ActiveProducer, Producers};
+use crate::store::LogStore;
+
+pub use append::{AppendContext, Appended, Origin};
+pub use time::TimestampOffset;
+
+/// What an engine finds when it opens a log.
+pub(crate) struct Opened {
+    pub store: Box<dyn LogStore>,
+    pub start_offset: i64,
+    pub end_offset: i64,
+    /// Up to here the data is on the disk for sure.
+    pub recovery_point: i64,
+    pub producers: Producers,
+    pub epochs: Epochs,
+}
+
+/// A partition's log, thread safe. No call waits for the disk to sync, unless its name says so.
+pub struct Log {
+    id: LogId,
+    shared: Arc<Shared>,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    options: Arc<LogOptions>,
+    state: State,
+}
+
+enum State {
+    /// Not used yet, or put away: the engine may have data.
+    Closed,
+    Open(Box<OpenLog>),
+    Deleted,
+}
+
+pub(crate) struct OpenLog {
+    store: Box<dyn LogStore>,
+    producers: Producers,
+    epochs: Epochs,
+    start_offset: i64,
+    end_offset: i64,
+    recovery_point: i64,
+    /// When the oldest write that is not flushed happened.
+    unflushed_since_ms: Option<i64>,
+    unflushed_bytes: u64,
+    /// Appends that wait for the disk.
+    waiting: Vec<Arc<Promise>>,
+    is_flush_queued: bool,
+    last_used_ms: i64,
+    last_snapshot: i64,
+}
+
+impl Log {
+    pub(crate) fn new(id: LogId, options: Arc<LogOptions>, shared: Arc<Shared>) -> Self {
+        Self { id, shared, inner: Mutex::new(Inner { options, state: State::Closed }) }
+    }
+
+    pub fn id(&self) -> &LogId {
+        &self.id
+    }
+
+    /// The topic's configuration changed. It holds from the next append on.
+    pub fn update_options(&self, options: Arc<LogOptions>) {
+        self.lock().options = options;
+    }
+
+    pub fn options(&self) -> Arc<LogOptions> {
+        self.lock().options.clone()
+    }
+
+    /// The first offset that can be read.
+    pub fn start_offset(&self) -> Result<i64, StorageError> {
+        self.with(|log, _| Ok(log.start_offset))
+    }
+
+    /// The offset that the next record will have.
+    pub fn end_offset(&self) -> Result<i64, StorageError> {
+        self.with(|log, _| Ok(log.end_offset))
+    }
+
+    /// Where the first open transaction begins, or the end. Read-committed consumers read up to the lesser of this and the
+    /// high watermark.
+    pub fn last_stable_offset(&self) -> Result<i64, StorageError> {
+        self.with(|log, _| Ok(log.last_stable_offset()))
+    }
+
+    /// Bytes of all its batches.
+    pub fn size(&self) -> Result<u64, StorageError> {
+        self.with(|log, _| Ok(log.store.extents()?.iter().map(|extent| extent.bytes).sum()))
+    }
+
+    /// The epoch of the newest batch that had one.
+    pub fn latest_epoch(&self) -> Result<Option<i32>, StorageError> {
+        self.with(|log, _| Ok(log.epochs.latest()))
+    }
+
+    /// The epoch in which `offset` was written.
+    pub fn epoch_at(&self, offset: i64) -> Result<Option<i32>, StorageError> {
+        self.with(|log, _| Ok(log.epochs.at(offset)))
+    }
+
+    /// The largest epoch up to `epoch`, and the offset after its last record; (-1, -1) when `epoch` is newer than
+    /// anything here (OffsetForLeaderEpoch).
+    pub fn end_offset_for_epoch(&self, epoch: i32) -> Result<(i32, i64), StorageError> {
+        self.with(|log, _| Ok(log.epochs.end_offset_for(epoch, log.end_offset)))
+    }
+
+    /// The producers that are remembered, by id.
+    pub fn producers(&self) -> Result<Vec<ActiveProducer>, StorageError> {
+        self.with(|log, _| Ok(log.producers.active()))
+    }
+
+    /// Runs `work` on the open log, opening it first when it is not.
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&mut OpenLog, &LogOptions) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let mut inner = self.lock();
+        let Inner { options, state } = &mut *inner;
+        work(self.open(options, state)?, options)
+    }
+
+    fn open<'a>(&self, options: &LogOptions, state: &'a mut State) -> Result<&'a mut OpenLog, StorageError> {
+        if matches!(state, State::Closed) {
+            *state = State::Open(Box::new(OpenLog::new(self.shared.open(&self.id, options)?)));
+        }
+        match state {
+            State::Open(log) => Ok(log),
+            State::Closed | State::Deleted => Err(StorageError::Deleted),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic under the lock leaves the log as it was: every change is made after the write it speaks of.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OpenLog {
+    fn new(opened: Opened) -> Self {
+        let last_snapshot = if opened.recovery_point == opened.end_offset { opened.end_offset } else { -1 };
+        Self {
+            store: opened.store,
+            producers: opened.producers,
+            epochs: opened.epochs,
+            start_offset: opened.start_offset,
+            end_offset: opened.end_offset,
+            recovery_point: opened.recovery_point,
+            unflushed_since_ms: None,
+            unflushed_bytes: 0,
+            waiting: Vec::new(),
+            is_flush_queued: false,
+            last_used_ms: 0,
+            last_snapshot,
+        }
+    }
+
+    fn last_stable_offset(&self) -> i64 {
+        self.producers.first_unstable_offset().unwrap_or(self.end_offset)
+    }
+}

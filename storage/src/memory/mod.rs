@@ -1,0 +1,175 @@
+//! The engine that touches no disk: `--memory`, and the model that tests hold the local engine to.
+//!
+//! Enters: placed batches. Leaves: the same shared bytes. A restart finds nothing.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::commit::Commit;
+use crate::error::StorageError;
+use crate::options::LogOptions;
+use crate::rolling::Rolling;
+use crate::store::{Extent, Flush, LogStore, Note, Placed, Read, ReadLimits, Records, Submitted};
+
+/// Batches below this size are copied when they are kept, since a small slice would keep a whole network buffer alive,
+/// and when they are read, since thousands of tiny buffers cost more to send than to copy.
+const SHARE_MIN_BYTES: usize = 16 * 1024;
+
+pub(crate) struct MemoryStore {
+    segments: Vec<Segment>,
+}
+
+struct Segment {
+    batches: Vec<Placed>,
+    rolling: Rolling,
+    max_timestamp: i64,
+    modified_ms: i64,
+}
+
+impl Segment {
+    fn new(base_offset: i64, now_ms: i64) -> Self {
+        Self {
+            batches: Vec::new(),
+            rolling: Rolling::new(base_offset, now_ms),
+            max_timestamp: -1,
+            modified_ms: now_ms,
+        }
+    }
+
+    fn next_offset(&self) -> i64 {
+        self.batches.last().map_or(self.rolling.base_offset, |batch| batch.info.next_offset())
+    }
+
+    fn extent(&self) -> Extent {
+        Extent {
+            base_offset: self.rolling.base_offset,
+            next_offset: self.next_offset(),
+            bytes: self.rolling.bytes,
+            max_timestamp: self.max_timestamp,
+            modified_ms: self.modified_ms,
+        }
+    }
+}
+
+impl MemoryStore {
+    pub fn new() -> Self {
+        Self { segments: vec![Segment::new(0, 0)] }
+    }
+
+    fn active(&mut self) -> &mut Segment {
+        let last = self.segments.len() - 1; // never empty
+        &mut self.segments[last]
+    }
+}
+
+impl LogStore for MemoryStore {
+    fn submit(
+        &mut self,
+        batches: &[Placed],
+        options: &LogOptions,
+        now_ms: i64,
+    ) -> Result<Submitted, StorageError> {
+        let Some(first) = batches.first() else {
+            return Ok(Submitted { commit: Commit::ready(), rolled_at: None });
+        };
+        let mut rolled_at = None;
+        if self.active().rolling.is_over_before(batches, options, now_ms) {
+            self.segments.push(Segment::new(first.info.base_offset, now_ms));
+            rolled_at = Some(first.info.base_offset);
+        }
+        let active = self.active();
+        active.modified_ms = now_ms;
+        for batch in batches {
+            active.rolling.took(batch);
+            active.max_timestamp = active.max_timestamp.max(batch.info.max_timestamp);
+            let is_small = batch.bytes.len() < SHARE_MIN_BYTES;
+            let bytes = if is_small { Bytes::copy_from_slice(&batch.bytes) } else { batch.bytes.clone() };
+            active.batches.push(Placed { info: batch.info, bytes });
+        }
+        Ok(Submitted { commit: Commit::ready(), rolled_at })
+    }
+
+    fn read(&mut self, from: i64, limits: ReadLimits) -> Result<Read, StorageError> {
+        let at = self.segments.partition_point(|segment| segment.next_offset() <= from);
+        let Some(segment) = self.segments.get(at) else { return Ok(Read::Ready(Records::none(from))) };
+        let first = segment.batches.partition_point(|batch| batch.info.last_offset < from);
+        let mut gathered = Gathered::new(from, limits);
+        for batch in &segment.batches[first..] {
+            if !gathered.take(batch) {
+                break;
+            }
+        }
+        Ok(Read::Ready(gathered.finish()))
+    }
+
+    fn extents(&mut self) -> Result<Vec<Extent>, StorageError> {
+        Ok(self.segments.iter().map(Segment::extent).collect())
+    }
+
+    fn seek_time(&mut self, base_offset: i64, timestamp: i64) -> Result<i64, StorageError> {
+        let segment = self.segments.iter().find(|segment| segment.rolling.base_offset == base_offset);
+        let batch = segment
+            .and_then(|segment| segment.batches.iter().find(|batch| batch.info.max_timestamp >= timestamp));
+        Ok(batch.map_or(base_offset, |batch| batch.info.base_offset))
+    }
+
+    fn set_start(&mut self, offset: i64, now_ms: i64) -> Result<(), StorageError> {
+        self.segments.retain(|segment| segment.next_offset() > offset);
+        if self.segments.is_empty() {
+            self.segments.push(Segment::new(offset, now_ms));
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Flush {
+        Flush::nothing()
+    }
+
+    fn note(&mut self, _: Note<'_>) -> Result<(), StorageError> {
+        Ok(())
+    }
+}
+
+/// Collects batches for a reader: small ones into one buffer, large ones shared. Used for the hot tail as well.
+pub(crate) struct Gathered {
+    limits: ReadLimits,
+    records: Records,
+    small: BytesMut,
+}
+
+impl Gathered {
+    pub fn new(from: i64, limits: ReadLimits) -> Self {
+        Self { limits, records: Records::none(from), small: BytesMut::new() }
+    }
+
+    /// False when the limits keep the batch out; then nothing after it may come in.
+    pub fn take(&mut self, batch: &Placed) -> bool {
+        let size = batch.bytes.len();
+        let is_first = self.records.bytes == 0;
+        let fits = self.records.bytes + size <= self.limits.max_bytes;
+        if batch.info.base_offset >= self.limits.upper_offset
+            || !(fits || (is_first && self.limits.whole_first_batch))
+        {
+            return false;
+        }
+        self.records.bytes += size;
+        self.records.next_offset = batch.info.next_offset();
+        if size < SHARE_MIN_BYTES {
+            self.small.extend_from_slice(&batch.bytes);
+        } else {
+            self.end_small();
+            self.records.chunks.push(batch.bytes.clone());
+        }
+        true
+    }
+
+    pub fn finish(mut self) -> Records {
+        self.end_small();
+        self.records
+    }
+
+    fn end_small(&mut self) {
+        if !self.small.is_empty() {
+            self.records.chunks.push(self.small.split().freeze());
+        }
+    }
+}

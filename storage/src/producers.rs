@@ -1,0 +1,289 @@
+//! The state of a partition's idempotent and transactional producers: who wrote last, with which sequence numbers, and
+//! which transactions are open. Rebuilt from the log; kept in `.snapshot` files so that not all of it must be read.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use crate::batch_info::{BatchInfo, Marker};
+use crate::error::{AppendError, StorageError};
+use crate::options::LogId;
+
+/// Duplicates of a producer's last five batches are recognised, which is why a producer may have five in flight.
+const BATCHES_REMEMBERED: usize = 5;
+const NO_EPOCH: i16 = -1;
+const SNAPSHOT_VERSION: u16 = 1;
+const SNAPSHOT_HEADER_BYTES: usize = 10;
+const SNAPSHOT_ENTRY_BYTES: usize = 46;
+
+/// What is known of one producer, as DescribeProducers tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActiveProducer {
+    pub producer_id: i64,
+    pub producer_epoch: i16,
+    /// -1 when nothing with a sequence is remembered.
+    pub last_sequence: i32,
+    pub last_timestamp: i64,
+    pub coordinator_epoch: i32,
+    /// The first offset of its open transaction, or -1.
+    pub current_txn_start_offset: i64,
+}
+
+/// A transaction that was aborted, as the `.txnindex` keeps it and Fetch tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AbortedTransaction {
+    pub producer_id: i64,
+    pub first_offset: i64,
+    pub last_offset: i64,
+    pub last_stable_offset: i64,
+}
+
+/// A batch that was written before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RememberedBatch {
+    last_sequence: i32,
+    pub last_offset: i64,
+    offset_delta: i32,
+    pub timestamp: i64,
+}
+
+impl RememberedBatch {
+    pub fn first_offset(&self) -> i64 {
+        self.last_offset - i64::from(self.offset_delta)
+    }
+
+    fn first_sequence(&self) -> i32 {
+        ((self.last_sequence as u32).wrapping_sub(self.offset_delta as u32) & i32::MAX as u32) as i32
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Producer {
+    epoch: i16,
+    coordinator_epoch: i32,
+    last_timestamp: i64,
+    txn_first_offset: Option<i64>,
+    batches: VecDeque<RememberedBatch>,
+}
+
+impl Producer {
+    fn new(epoch: i16) -> Self {
+        Self {
+            epoch,
+            coordinator_epoch: -1,
+            last_timestamp: -1,
+            txn_first_offset: None,
+            batches: VecDeque::new(),
+        }
+    }
+
+    fn last_sequence(&self) -> i32 {
+        self.batches.back().map_or(-1, |batch| batch.last_sequence)
+    }
+
+    fn enter_epoch(&mut self, epoch: i16) {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.batches.clear();
+        }
+    }
+}
+
+/// All producers of one partition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Producers {
+    by_id: HashMap<i64, Producer>,
+    /// First offsets of the open transactions.
+    open_transactions: BTreeSet<i64>,
+}
+
+impl Producers {
+    /// Whether a batch from a client may follow what its producer wrote before; the remembered batch when it is one
+    /// that was written already.
+    pub fn check(
+        &self,
+        batch: &BatchInfo,
+        offset: i64,
+        log: &LogId,
+    ) -> Result<Option<RememberedBatch>, AppendError> {
+        let Some(producer) = self.by_id.get(&batch.producer_id) else { return Ok(None) };
+        let (id, epoch, first) = (batch.producer_id, batch.producer_epoch, batch.base_sequence);
+        if let Some(duplicate) = find_duplicate(producer, batch) {
+            return Ok(Some(duplicate));
+        }
+        if epoch < producer.epoch {
+            let last = producer.epoch;
+            return Err(AppendError::InvalidProducerEpoch {
+                message: format!(
+                    "Epoch of producer {id} at offset {offset} in {log} is {epoch}, which is smaller than the last seen epoch {last}"
+                ),
+            });
+        }
+        if batch.is_control() {
+            return Ok(None);
+        }
+        if epoch != producer.epoch {
+            if first != 0 && producer.epoch != NO_EPOCH {
+                let current = producer.epoch;
+                return Err(AppendError::OutOfOrderSequence {
+                    message: format!(
+                        "Invalid sequence number for new epoch of producer {id} at offset {offset} in partition {log}: {epoch} (request epoch), {first} (seq. number), {current} (current producer epoch)"
+                    ),
+                });
+            }
+            return Ok(None);
+        }
+        let last = producer.last_sequence();
+        let follows = i64::from(first) == i64::from(last) + 1 || (first == 0 && last == i32::MAX);
+        if !follows {
+            return Err(AppendError::OutOfOrderSequence {
+                message: format!(
+                    "Out of order sequence number for producer {id} at offset {offset} in partition {log}: {first} (incoming seq. number), {last} (current end sequence number)"
+                ),
+            });
+        }
+        Ok(None)
+    }
+
+    /// Takes a batch that is in the log. Returns the transaction that its marker aborted.
+    pub fn replay(&mut self, batch: &BatchInfo, marker: Option<Marker>) -> Option<AbortedTransaction> {
+        if !batch.has_producer() || (batch.is_control() && marker.is_none()) {
+            return None;
+        }
+        let producer =
+            self.by_id.entry(batch.producer_id).or_insert_with(|| Producer::new(batch.producer_epoch));
+        producer.enter_epoch(batch.producer_epoch);
+        producer.last_timestamp = batch.max_timestamp;
+        let Some(marker) = marker else {
+            if producer.batches.len() == BATCHES_REMEMBERED {
+                producer.batches.pop_front();
+            }
+            producer.batches.push_back(RememberedBatch {
+                last_sequence: batch.last_sequence(),
+                last_offset: batch.last_offset,
+                offset_delta: (batch.last_offset - batch.base_offset) as i32,
+                timestamp: batch.max_timestamp,
+            });
+            if batch.is_transactional() && producer.txn_first_offset.is_none() {
+                producer.txn_first_offset = Some(batch.base_offset);
+                self.open_transactions.insert(batch.base_offset);
+            }
+            return None;
+        };
+        producer.coordinator_epoch = marker.coordinator_epoch;
+        let first_offset = producer.txn_first_offset.take()?;
+        self.open_transactions.remove(&first_offset);
+        let last_stable_offset = self.first_unstable_offset().unwrap_or(batch.next_offset());
+        (!marker.commit).then_some(AbortedTransaction {
+            producer_id: batch.producer_id,
+            first_offset,
+            last_offset: batch.last_offset,
+            last_stable_offset,
+        })
+    }
+
+    /// Where the oldest open transaction begins: read-committed consumers stop there.
+    pub fn first_unstable_offset(&self) -> Option<i64> {
+        self.open_transactions.first().copied()
+    }
+
+    /// Forgets who has been silent for `expiration_ms` (producer.id.expiration.ms) and has no transaction open.
+    pub fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
+        self.by_id.retain(|_, producer| {
+            producer.txn_first_offset.is_some()
+                || now_ms.saturating_sub(producer.last_timestamp) < expiration_ms
+        });
+    }
+
+    pub fn active(&self) -> Vec<ActiveProducer> {
+        let mut active: Vec<_> = self
+            .by_id
+            .iter()
+            .map(|(id, producer)| ActiveProducer {
+                producer_id: *id,
+                producer_epoch: producer.epoch,
+                last_sequence: producer.last_sequence(),
+                last_timestamp: producer.last_timestamp,
+                coordinator_epoch: producer.coordinator_epoch,
+                current_txn_start_offset: producer.txn_first_offset.unwrap_or(-1),
+            })
+            .collect();
+        active.sort_unstable_by_key(|producer| producer.producer_id);
+        active
+    }
+
+    /// A `.snapshot` file: version, CRC-32C of all that follows it, count, and 46 bytes for each producer.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut ids: Vec<_> = self.by_id.keys().copied().collect();
+        ids.sort_unstable();
+        let mut file = Vec::with_capacity(SNAPSHOT_HEADER_BYTES + ids.len() * SNAPSHOT_ENTRY_BYTES);
+        file.extend(SNAPSHOT_VERSION.to_be_bytes());
+        file.extend([0; 4]);
+        file.extend((ids.len() as u32).to_be_bytes());
+        for id in ids {
+            let producer = &self.by_id[&id];
+            let last = producer.batches.back();
+            file.extend(id.to_be_bytes());
+            file.extend(producer.epoch.to_be_bytes());
+            file.extend(producer.last_sequence().to_be_bytes());
+            file.extend(last.map_or(-1, |batch| batch.last_offset).to_be_bytes());
+            file.extend(last.map_or(0, |batch| batch.offset_delta).to_be_bytes());
+            file.extend(producer.last_timestamp.to_be_bytes());
+            file.extend(producer.coordinator_epoch.to_be_bytes());
+            file.extend(producer.txn_first_offset.unwrap_or(-1).to_be_bytes());
+        }
+        let crc = crc32c::crc32c(&file[6..]);
+        file[2..6].copy_from_slice(&crc.to_be_bytes());
+        file
+    }
+
+    /// Reads a `.snapshot` file.
+    pub fn decode(file: &[u8]) -> Result<Self, StorageError> {
+        let bad = |why: &str| StorageError::corrupt(format!("producer snapshot: {why}"));
+        let header = file.get(..SNAPSHOT_HEADER_BYTES).ok_or_else(|| bad("too short"))?;
+        if header[..2] != SNAPSHOT_VERSION.to_be_bytes() {
+            return Err(bad("unknown version"));
+        }
+        if crc32c::crc32c(&file[6..]).to_be_bytes() != header[2..6] {
+            return Err(bad("wrong CRC"));
+        }
+        let entries = &file[SNAPSHOT_HEADER_BYTES..];
+        let count = u32::from_be_bytes([header[6], header[7], header[8], header[9]]) as usize;
+        if Some(entries.len()) != count.checked_mul(SNAPSHOT_ENTRY_BYTES) {
+            return Err(bad("wrong length"));
+        }
+        let mut producers = Self::default();
+        for entry in entries.chunks_exact(SNAPSHOT_ENTRY_BYTES) {
+            producers.decode_entry(entry);
+        }
+        Ok(producers)
+    }
+
+    fn decode_entry(&mut self, entry: &[u8]) {
+        let long = |at: usize| entry[at..at + 8].iter().fold(0i64, |n, byte| n << 8 | i64::from(*byte));
+        let int = |at: usize| entry[at..at + 4].iter().fold(0i32, |n, byte| n << 8 | i32::from(*byte));
+        let (last_sequence, last_offset, txn_first_offset) = (int(10), long(14), long(38));
+        let mut producer = Producer::new(i16::from_be_bytes([entry[8], entry[9]]));
+        producer.last_timestamp = long(26);
+        producer.coordinator_epoch = int(34);
+        if last_offset >= 0 {
+            producer.batches.push_back(RememberedBatch {
+                last_sequence,
+                last_offset,
+                offset_delta: int(22),
+                timestamp: producer.last_timestamp,
+            });
+        }
+        if txn_first_offset >= 0 {
+            producer.txn_first_offset = Some(txn_first_offset);
+            self.open_transactions.insert(txn_first_offset);
+        }
+        self.by_id.insert(long(0), producer);
+    }
+}
+
+fn find_duplicate(producer: &Producer, batch: &BatchInfo) -> Option<RememberedBatch> {
+    if producer.epoch != batch.producer_epoch || batch.is_control() {
+        return None;
+    }
+    let range = (batch.base_sequence, batch.last_sequence());
+    producer.batches.iter().find(|known| (known.first_sequence(), known.last_sequence) == range).copied()
+}

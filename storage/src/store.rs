@@ -1,0 +1,155 @@
+//! The seam between what every log does and how an engine keeps its bytes. In the words of storage: extents, offsets,
+//! batches. An engine knows nothing of producers, epochs or consumers.
+
+use bytes::Bytes;
+
+use crate::batch_info::BatchInfo;
+use crate::commit::Commit;
+use crate::error::StorageError;
+use crate::options::LogOptions;
+use crate::producers::AbortedTransaction;
+
+/// A batch with its offsets assigned: what is written.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed {
+    pub info: BatchInfo,
+    pub bytes: Bytes,
+}
+
+/// A run of a log that is kept, dropped and looked up as one: a segment today, an object or a part of a shared
+/// journal later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub base_offset: i64,
+    /// After the last batch; the base offset when empty.
+    pub next_offset: i64,
+    pub bytes: u64,
+    /// The largest timestamp of its batches, or -1.
+    pub max_timestamp: i64,
+    /// When it was last written, for data without timestamps.
+    pub modified_ms: i64,
+}
+
+/// How much a read may return.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadLimits {
+    pub max_bytes: usize,
+    /// Only batches before this offset: the high watermark, or the last stable offset for read-committed consumers.
+    pub upper_offset: i64,
+    /// Return the first batch even when it is larger than `max_bytes` (KIP-74), so that a consumer is never stuck.
+    pub whole_first_batch: bool,
+}
+
+/// Whole batches, the first of which holds (or follows) the offset that was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Records {
+    /// In order, each holding one or more whole batches; shared with the log where possible.
+    pub chunks: Vec<Bytes>,
+    /// All chunks together.
+    pub bytes: usize,
+    /// Where to go on reading: the offset after the last batch here, or the one asked for when nothing was read.
+    pub next_offset: i64,
+}
+
+impl Records {
+    pub(crate) fn none(from: i64) -> Self {
+        Self { next_offset: from, ..Self::default() }
+    }
+}
+
+/// The answer to a read: there already, or behind a read of the disk that should not run on an async thread.
+pub enum Read {
+    Ready(Records),
+    Cold(ColdRead),
+}
+
+impl Read {
+    /// Runs what must be run, here and now.
+    pub fn wait(self) -> Result<Records, StorageError> {
+        match self {
+            Self::Ready(records) => Ok(records),
+            Self::Cold(read) => read.run(),
+        }
+    }
+}
+
+/// A read that needs the disk. Holds what it needs: the log may be written, truncated or deleted meanwhile.
+pub struct ColdRead(Box<dyn FnOnce() -> Result<Records, StorageError> + Send>);
+
+impl ColdRead {
+    pub(crate) fn new(run: impl FnOnce() -> Result<Records, StorageError> + Send + 'static) -> Self {
+        Self(Box::new(run))
+    }
+
+    /// Blocks on the disk.
+    pub fn run(self) -> Result<Records, StorageError> {
+        (self.0)()
+    }
+}
+
+/// What the log above keeps beside its batches, to be found again at the next start.
+pub(crate) enum Note<'a> {
+    /// The producers' state as of this offset: a `.snapshot` file.
+    Producers { offset: i64, encoded: &'a [u8] },
+    /// The content of `leader-epoch-checkpoint`.
+    Epochs(&'a str),
+    /// One more line of the active extent's `.txnindex`.
+    Aborted(AbortedTransaction),
+}
+
+/// What an append did beside writing.
+pub(crate) struct Submitted {
+    pub commit: Commit,
+    /// The base offset of the extent that was begun for it, when one was. The log above then notes the producers.
+    pub rolled_at: Option<i64>,
+}
+
+/// Makes what was written up to `upto` durable when run: without the log's lock, since it waits for the disk.
+pub(crate) struct Flush(Box<dyn FnOnce() -> Result<(), StorageError> + Send>);
+
+impl Flush {
+    pub fn new(run: impl FnOnce() -> Result<(), StorageError> + Send + 'static) -> Self {
+        Self(Box::new(run))
+    }
+
+    pub fn nothing() -> Self {
+        Self::new(|| Ok(()))
+    }
+
+    pub fn run(self) -> Result<(), StorageError> {
+        (self.0)()
+    }
+}
+
+/// An engine: one partition's bytes. Calls come one at a time, under the log's lock; what waits for a disk is handed
+/// out to be run without it. Compaction and
+/// replication will add `replace(extents, with)`.
+pub(crate) trait LogStore: Send {
+    /// Writes batches at the end, all or none. Returns when a crash of the process can no longer lose them; the commit
+    /// tells the rest.
+    fn submit(
+        &mut self,
+        batches: &[Placed],
+        options: &LogOptions,
+        now_ms: i64,
+    ) -> Result<Submitted, StorageError>;
+
+    /// Reads from the batch that holds `from`, which lies in the log.
+    fn read(&mut self, from: i64, limits: ReadLimits) -> Result<Read, StorageError>;
+
+    /// In ascending order; at least one, the last of which takes the next append.
+    fn extents(&mut self) -> Result<Vec<Extent>, StorageError>;
+
+    /// In the extent that begins at `base_offset`: an offset at or before the first batch whose timestamp is at
+    /// least `timestamp`, to scan from.
+    fn seek_time(&mut self, base_offset: i64, timestamp: i64) -> Result<i64, StorageError>;
+
+    /// The log now starts at `offset`: extents that lie wholly before it go. An offset at the end leaves one empty
+    /// extent there.
+    fn set_start(&mut self, offset: i64, now_ms: i64) -> Result<(), StorageError>;
+
+    /// Makes everything written so far durable.
+    fn flush(&mut self) -> Flush;
+
+    fn note(&mut self, note: Note<'_>) -> Result<(), StorageError>;
+}

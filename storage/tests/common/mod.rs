@@ -1,0 +1,56 @@
+//! What the tests of this crate build logs and batches with.
+#![allow(dead_code)]
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ottla_protocol::batch::{BatchBuilder, Batches, ValidatedBatches};
+use ottla_storage::{AppendContext, Log, LogId, LogOptions, Origin, ReadLimits, Records};
+use uuid::Uuid;
+
+pub const NOW: i64 = 1_800_000_000_000;
+
+pub fn id(topic: &str, partition: i32) -> LogId {
+    LogId { topic: topic.into(), topic_id: Uuid::from_u128(0x0123_4567_89ab_cdef), partition }
+}
+
+pub fn options() -> Arc<LogOptions> {
+    Arc::new(LogOptions::default())
+}
+
+pub fn client() -> AppendContext {
+    AppendContext { leader_epoch: 0, now_ms: NOW, origin: Origin::Client }
+}
+
+/// `count` records, a millisecond apart.
+pub fn batch(count: i64, first_timestamp: i64) -> ValidatedBatches {
+    build(BatchBuilder::new(), count, first_timestamp, b"value")
+}
+
+pub fn sized_batch(value: &[u8], timestamp: i64) -> ValidatedBatches {
+    build(BatchBuilder::new(), 1, timestamp, value)
+}
+
+pub fn idempotent(producer_id: i64, epoch: i16, base_sequence: i32, count: i64) -> ValidatedBatches {
+    build(BatchBuilder::new().producer(producer_id, epoch, base_sequence), count, 1000, b"value")
+}
+
+pub fn build(mut builder: BatchBuilder, count: i64, first_timestamp: i64, value: &[u8]) -> ValidatedBatches {
+    for n in 0..count {
+        builder.append(first_timestamp + n, Some(format!("key-{n}").as_bytes()), Some(value));
+    }
+    ValidatedBatches::internal([builder.build()])
+}
+
+pub fn limits(max_bytes: usize) -> ReadLimits {
+    ReadLimits { max_bytes, upper_offset: i64::MAX, whole_first_batch: true }
+}
+
+pub fn read(log: &Log, from: i64, max_bytes: usize) -> Records {
+    log.read(from, limits(max_bytes)).unwrap().wait().unwrap()
+}
+
+pub fn base_offsets(records: &Records) -> Vec<i64> {
+    let batches = records.chunks.iter().flat_map(|chunk: &Bytes| Batches::new(chunk.clone()));
+    batches.map(|batch| batch.unwrap().base_offset).collect()
+}
