@@ -1,0 +1,15 @@
+//! Configuration: one table of keys, and typed values made from it.
+//! Enters: server.properties, environment, flags; texts of AlterConfigs. Leaves: `ServerConfig`, `TopicConfig`, the entries
+//! of DescribeConfigs, errors and warnings as texts. Pure: no file, no environment, no clock is touched here.
+
+pub mod key;
+pub mod keys;
+pub mod listeners;
+mod server_config;
+mod topic_config;
+
+pub use listeners::{Advertised, Listener, SecurityProtocol};
+pub use server_config::{ConfigSource, ServerConfig};
+pub use topic_config::{
+    Compression, Texts, TimestampType, TopicConfig, TopicConfigError, topic_value, validate_topic,
+};
