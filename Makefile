@@ -1,0 +1,45 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`.
+# See README.md; `make help` lists the targets.
+
+CARGO ?= cargo
+BIN := target/release/ottla
+
+.PHONY: help run build test rust-test integration lint check bench image clean
+
+help:
+	@echo 'make run          build, and serve on port 9092 with the data in ./data'
+	@echo 'make test         every test: Rust, then the stock clients (installs what they need)'
+	@echo 'make check        what CI runs: format, clippy, then every test'
+	@echo 'make rust-test    only the Rust tests (no Java, no network)'
+	@echo 'make integration  only the stock clients'
+	@echo 'make bench        the figures, beside the real Kafka in the same run'
+	@echo 'make image        the container image, from scratch'
+
+run: build
+	$(BIN) serve
+
+build:
+	$(CARGO) build --release --locked
+
+test: rust-test integration
+
+rust-test:
+	$(CARGO) test --workspace --locked
+
+integration: build
+	integration/run
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+check: lint test
+
+bench: build
+	integration/bench
+
+image:
+	docker/build
+
+clean:
+	$(CARGO) clean
