@@ -1,1 +1,29 @@
-//! Ottla
+//! Ottla: an Apache Kafka broker.
+//!
+//! The way of a request, and the room of each step:
+//!
+//! ```text
+//! socket -> server -> protocol -> handlers -> broker -> storage
+//!                                                |-> coordinator, metadata (pure; records out, replay in)
+//! ```
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | `config` | one table of keys; where their values come from |
+//! | [`server`] | listeners, connections |
+//! | [`handlers`] | the API table, one file per Kafka API |
+//! | [`broker`] | partitions, delayed fetches, fetch sessions, the metadata log's IO |
+//! | `coordinator` | groups, as pure machines over `__consumer_offsets` |
+//! | `metadata` | the image of the cluster and the controller that decides its records |
+//! | [`clock`] | the one place that asks for time and chance |
+//! | [`start`] | puts the rooms together |
+
+pub mod broker;
+pub mod clock;
+pub mod config;
+pub mod handlers;
+pub mod server;
+pub mod start;
+
+pub use broker::Broker;
+pub use start::{Builder, Running};

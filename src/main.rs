@@ -1,1 +1,3 @@
+//! The `ottla` command.
+
 fn main() {}

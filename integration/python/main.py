@@ -1,0 +1,22 @@
+"""The scenarios of confluent-kafka: the name of a scenario is the name of a function in one of these modules."""
+
+import sys
+
+sys.dont_write_bytecode = True
+
+import admin  # noqa: E402
+import docs  # noqa: E402
+import durability  # noqa: E402
+import groups  # noqa: E402
+import reading  # noqa: E402
+import writing  # noqa: E402
+
+MODULES = (writing, reading, groups, admin, durability, docs)
+
+name = sys.argv[1]
+for module in MODULES:
+    if name in module.SCENARIOS:
+        module.SCENARIOS[name]()
+        break
+else:
+    sys.exit(f"no scenario is named {name}")

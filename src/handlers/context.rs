@@ -1,0 +1,56 @@
+//! Who asks, over which connection, and what answers.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ottla_protocol::StrBytes;
+use ottla_protocol::request::RequestHeader;
+
+use crate::broker::{Broker, Endpoint};
+
+/// One connection as its handlers see it.
+#[derive(Debug)]
+pub struct Client {
+    pub broker: Arc<Broker>,
+    pub peer: SocketAddr,
+    /// The address on our side that the client reached.
+    pub local: SocketAddr,
+    /// Name of the listener that accepted it, such as PLAINTEXT.
+    pub listener: Arc<str>,
+    /// Where this client is told to connect to.
+    pub advertised: Endpoint,
+}
+
+/// One request's surroundings; the body is the handler's other argument.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub client: Arc<Client>,
+    pub api_version: i16,
+    pub correlation_id: i32,
+    pub client_id: Option<StrBytes>,
+}
+
+impl Context {
+    pub fn new(client: Arc<Client>, header: RequestHeader) -> Context {
+        Context {
+            client,
+            api_version: header.api_version,
+            correlation_id: header.correlation_id,
+            client_id: header.client_id,
+        }
+    }
+
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.client.broker
+    }
+
+    /// The host and port of this broker that work for this client.
+    pub fn advertised(&self) -> &Endpoint {
+        &self.client.advertised
+    }
+
+    /// The client's id, empty when it gave none.
+    pub fn client_id(&self) -> &str {
+        self.client_id.as_deref().unwrap_or("")
+    }
+}

@@ -1,0 +1,100 @@
+//! THE API TABLE: key, versions, handler and required permission of every Kafka API that Ottla serves.
+//!
+//! Enters: a [`Context`] and one typed request. Leaves: one typed response, or a future of it. Handlers keep no
+//! state of their own and never touch a socket. ApiVersions is computed from this table; what is not in it does
+//! not exist. One more API is one more file here, one row, one file in `tests/`.
+
+mod context;
+mod reply;
+
+mod api_versions;
+
+use std::future::Future;
+use std::ops::RangeInclusive;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use ottla_protocol::messages::{ApiVersionsRequest, Request};
+use ottla_protocol::request::{self, RequestError};
+use ottla_protocol::shapes;
+
+pub use context::{Client, Context};
+pub use reply::{IntoReply, PendingReply, Reply};
+
+/// What a principal must be allowed before a handler runs; the authorizer is a later row of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acl {
+    /// Anyone may ask.
+    Nothing,
+    /// Checked by the handler for each topic, group or id that the request names.
+    PerResource,
+    /// One operation on the cluster.
+    Cluster,
+}
+
+/// One row of the table.
+pub struct Api {
+    pub key: i16,
+    pub name: &'static str,
+    /// The versions that are served.
+    pub versions: RangeInclusive<i16>,
+    pub acl: Acl,
+    /// The lowest version that ApiVersions tells of, where it is not the lowest that is served.
+    pub advertised_from: i16,
+    /// Whether ApiVersions tells of it at all.
+    pub is_advertised: bool,
+    /// Whether the next request of the connection may be handed over before this one is answered.
+    pub pipelined: bool,
+    handler: Handler,
+}
+
+type Handler = Box<dyn Fn(Context, Bytes) -> Result<PendingReply, RequestError> + Send + Sync>;
+
+impl Api {
+    /// Decodes the body and starts the handler; nothing has run before the reply is polled.
+    pub fn call(&self, context: Context, body: Bytes) -> Result<PendingReply, RequestError> {
+        (self.handler)(context, body)
+    }
+
+    #[expect(dead_code, reason = "Produce is the next row")]
+    fn pipelined(mut self) -> Api {
+        self.pipelined = true;
+        self
+    }
+}
+
+/// The row of an API, if it is served.
+pub fn find(key: i16) -> Option<&'static Api> {
+    TABLE.iter().find(|api| api.key == key)
+}
+
+/// All rows, by key.
+pub fn all() -> &'static [Api] {
+    &TABLE
+}
+
+static TABLE: LazyLock<Vec<Api>> = LazyLock::new(|| {
+    use Acl::*;
+    vec![row::<ApiVersionsRequest, _, _>(0..=4, Nothing, api_versions::handle)]
+});
+
+fn row<R, H, F>(versions: RangeInclusive<i16>, acl: Acl, handle: H) -> Api
+where
+    R: Request + Send + 'static,
+    H: Fn(Context, R) -> F + Copy + Send + Sync + 'static,
+    F: Future + Send + 'static,
+    F::Output: IntoReply,
+{
+    let served = versions.clone();
+    let handler: Handler = Box::new(move |context, body| {
+        let (version, correlation_id) = (context.api_version, context.correlation_id);
+        if !served.contains(&version) {
+            return api_versions::unsupported(R::KEY, version, correlation_id);
+        }
+        let request = request::decode_body::<R>(R::KEY, version, body)?;
+        Ok(Box::pin(async move { handle(context, request).await.into_reply(version, correlation_id) }))
+    });
+    let name = shapes::request(R::KEY).map_or("?", |shape| shape.name);
+    let advertised_from = *versions.start();
+    Api { key: R::KEY, name, versions, acl, advertised_from, is_advertised: true, pipelined: false, handler }
+}

@@ -1,0 +1,173 @@
+//! Listeners and connections.
+//!
+//! Enters: sockets. Leaves: requests, in order, to `handlers`; responses, in order, to the socket. This is the
+//! only folder that knows of TCP. May use: handlers, protocol.
+
+mod advertised;
+mod connection;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{debug, warn};
+
+pub use advertised::Advertised;
+pub use connection::Limits;
+
+use crate::broker::{Broker, Endpoint};
+use crate::handlers::Client;
+
+/// A listener as it is configured: where to bind, what to tell clients.
+#[derive(Clone, Debug)]
+pub struct ListenerSpec {
+    /// `PLAINTEXT`, `DOCKER`, ...: the listener's name in `listeners`.
+    pub name: Arc<str>,
+    /// The addresses of one listener share one port; port 0 takes a free one.
+    pub bind: Vec<SocketAddr>,
+    /// From `advertised.listeners`; `None` chooses an address that works for each client.
+    pub advertised: Option<Endpoint>,
+}
+
+/// A bound listener that has not begun to accept.
+#[derive(Debug)]
+pub struct Listener {
+    name: Arc<str>,
+    sockets: Vec<TcpListener>,
+    advertised: Advertised,
+    port: u16,
+}
+
+impl Listener {
+    /// Binds the first address of a listener and, as far as this machine has them, the others.
+    pub async fn bind(spec: &ListenerSpec) -> io::Result<Listener> {
+        let mut sockets: Vec<TcpListener> = Vec::with_capacity(spec.bind.len());
+        for address in &spec.bind {
+            let mut address = *address;
+            if let (0, Some(first)) = (address.port(), sockets.first()) {
+                address.set_port(first.local_addr()?.port());
+            }
+            match TcpListener::bind(address).await {
+                Ok(socket) => sockets.push(socket),
+                // A machine without IPv6 still serves on 127.0.0.1.
+                Err(error) if !sockets.is_empty() => debug!(%address, %error, "address left out"),
+                Err(error) => {
+                    return Err(io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")));
+                }
+            }
+        }
+        let first = sockets.first().ok_or_else(|| io::Error::other("a listener needs an address"))?;
+        let port = first.local_addr()?.port();
+        let advertised = Advertised::new(spec.advertised.clone(), port);
+        Ok(Listener { name: Arc::clone(&spec.name), sockets, advertised, port })
+    }
+
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The port that was bound, also where port 0 was asked for.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address to write in a ready line: what a client on this machine can use.
+    pub fn endpoint(&self) -> Endpoint {
+        let local = self.sockets.first().and_then(|socket| socket.local_addr().ok());
+        self.advertised.on_this_machine(local)
+    }
+}
+
+/// Accepts on all listeners until told to stop; ends when every connection has been answered and closed.
+pub async fn run(broker: Arc<Broker>, listeners: Vec<Listener>, limits: Limits, stop: watch::Receiver<bool>) {
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        let advertised = Arc::new(listener.advertised);
+        for socket in listener.sockets {
+            let accept = Accept {
+                broker: Arc::clone(&broker),
+                name: Arc::clone(&listener.name),
+                advertised: Arc::clone(&advertised),
+                limits: limits.clone(),
+                stop: stop.clone(),
+            };
+            accepting.spawn(accept.run(socket));
+        }
+    }
+    while accepting.join_next().await.is_some() {}
+}
+
+struct Accept {
+    broker: Arc<Broker>,
+    name: Arc<str>,
+    advertised: Arc<Advertised>,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+}
+
+impl Accept {
+    async fn run(mut self, socket: TcpListener) {
+        let mut connections = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = socket.accept() => accepted,
+                Some(ended) = connections.join_next() => {
+                    log_panic(ended);
+                    continue;
+                }
+                () = connection::stopped(&mut self.stop) => break,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    if let Some(client) = self.client(&stream, peer) {
+                        connections.spawn(connection::serve(
+                            stream,
+                            client,
+                            self.limits.clone(),
+                            self.stop.clone(),
+                        ));
+                    }
+                }
+                Err(error) => {
+                    // Out of file descriptors, mostly: connections that end free some.
+                    warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(socket);
+        while let Some(ended) = connections.join_next().await {
+            log_panic(ended);
+        }
+    }
+
+    fn client(&self, stream: &TcpStream, peer: SocketAddr) -> Option<Arc<Client>> {
+        let local = stream.local_addr().ok()?;
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%peer, %error, "TCP_NODELAY refused");
+        }
+        let advertised = self.advertised.for_client(&self.name, peer.ip(), local.ip());
+        Some(Arc::new(Client {
+            broker: Arc::clone(&self.broker),
+            peer,
+            local,
+            listener: Arc::clone(&self.name),
+            advertised,
+        }))
+    }
+}
+
+/// How long to wait before accepting again after the system refused.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a connection's task panicked; its connection is closed, the others go on");
+    }
+}

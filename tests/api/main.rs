@@ -1,0 +1,5 @@
+//! Typed requests to an in-process broker, one file per Kafka API; one test binary for all.
+
+mod support;
+
+mod api_versions;

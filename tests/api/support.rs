@@ -1,0 +1,65 @@
+//! A raw Kafka client: one connection, typed requests through kafka-protocol's own codec.
+
+use bytes::{Buf, Bytes, BytesMut};
+use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+use ottla::{Broker, Running};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A broker in memory on a free port.
+pub async fn start() -> Running {
+    Broker::builder().start().await.expect("a broker in memory starts")
+}
+
+pub struct Client {
+    stream: TcpStream,
+    correlation_id: i32,
+}
+
+impl Client {
+    pub async fn connect(broker: &Running) -> Client {
+        let stream = TcpStream::connect(broker.bootstrap_servers()).await.expect("the broker accepts");
+        Client { stream, correlation_id: 0 }
+    }
+
+    /// Sends a request and decodes its answer.
+    pub async fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
+        self.send(version, request).await;
+        let mut answer = self.receive().await.expect("the broker answers");
+        let header = ResponseHeader::decode(&mut answer, R::Response::header_version(version)).unwrap();
+        assert_eq!(header.correlation_id, self.correlation_id);
+        let response = R::Response::decode(&mut answer, version).unwrap();
+        assert_eq!(answer.remaining(), 0, "nothing stands after the answer");
+        response
+    }
+
+    /// Sends a request without waiting for its answer.
+    pub async fn send<R: Request>(&mut self, version: i16, request: &R) {
+        self.correlation_id += 1;
+        let header = RequestHeader::default()
+            .with_request_api_key(R::KEY)
+            .with_request_api_version(version)
+            .with_correlation_id(self.correlation_id)
+            .with_client_id(Some(StrBytes::from_static_str("test")));
+        let mut body = BytesMut::new();
+        let header_version = ApiKey::try_from(R::KEY).unwrap().request_header_version(version);
+        header.encode(&mut body, header_version).unwrap();
+        request.encode(&mut body, version).unwrap();
+        self.send_frame(&body).await;
+    }
+
+    /// Sends bytes as one frame.
+    pub async fn send_frame(&mut self, body: &[u8]) {
+        self.stream.write_i32(i32::try_from(body.len()).unwrap()).await.unwrap();
+        self.stream.write_all(body).await.unwrap();
+    }
+
+    /// The next frame, or `None` when the broker has closed the connection.
+    pub async fn receive(&mut self) -> Option<Bytes> {
+        let size = self.stream.read_i32().await.ok()?;
+        let mut frame = vec![0; usize::try_from(size).unwrap()];
+        self.stream.read_exact(&mut frame).await.ok()?;
+        Some(frame.into())
+    }
+}
