@@ -10,10 +10,12 @@ pub mod frame;
 pub mod guard;
 pub mod header;
 pub mod messages;
+pub mod record_formats;
 pub mod request;
 pub mod response;
 pub mod shapes;
 pub mod varint;
+pub mod wire;
 
 pub use error_code::ErrorCode;
 pub use kafka_protocol::protocol::StrBytes;
