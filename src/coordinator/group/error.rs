@@ -1,0 +1,36 @@
+//! Why a group refuses. Handlers translate these into wire codes; nothing below them knows a code.
+
+/// A refusal of the group coordinator, named as Kafka names its error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupError {
+    /// The group has no member of that id (or instance id); it has to join again.
+    UnknownMemberId,
+    /// The member has to join again with the id that the answer carries (KIP-394).
+    MemberIdRequired,
+    /// The request speaks of another generation than the group's.
+    IllegalGeneration,
+    /// The group is between two generations.
+    RebalanceInProgress,
+    /// The member shares no protocol with the others, or names another than the group's.
+    InconsistentGroupProtocol,
+    /// Another process joined with the same instance id since (KIP-345).
+    FencedInstanceId,
+    /// `group.max.size` members are there already (KIP-389).
+    GroupMaxSizeReached,
+    /// Outside of `group.min.session.timeout.ms` and `group.max.session.timeout.ms`.
+    InvalidSessionTimeout,
+    /// The group id is empty where it may not be.
+    InvalidGroupId,
+    /// There is no such group.
+    GroupIdNotFound,
+    /// The group has members.
+    NonEmptyGroup,
+    /// A member reads that topic, so its offsets stay.
+    GroupSubscribedToTopic,
+    /// The commit's metadata is longer than `offset.metadata.max.bytes`.
+    OffsetMetadataTooLarge,
+    /// The shard's log could not be read or written just now; the request may be sent again.
+    CoordinatorNotAvailable,
+    /// The shard was dropped while the request waited; the client looks the coordinator up again.
+    NotCoordinator,
+}

@@ -1,0 +1,194 @@
+//! What is in a shard's log: the groups' last stable generations and their committed offsets.
+//!
+//! [`HardState::replay`] is the only code that changes it, live and at a reload.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
+
+/// A record of `__consumer_offsets` that the classic protocol writes. `None` is a tombstone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupRecord {
+    /// A committed offset (key type 1).
+    Offset {
+        group_id: StrBytes,
+        topic: StrBytes,
+        partition: i32,
+        offset: Option<CommittedOffset>,
+    },
+    /// A group's generation, members and assignment (key type 2).
+    Group {
+        group_id: StrBytes,
+        group: Option<LoggedGroup>,
+    },
+}
+
+/// A committed offset, as OffsetCommitValue holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommittedOffset {
+    pub offset: i64,
+    /// -1 if the committer did not know it.
+    pub leader_epoch: i32,
+    pub metadata: StrBytes,
+    pub commit_timestamp_ms: i64,
+    /// Set by old committers that asked for their own retention.
+    pub expire_timestamp_ms: Option<i64>,
+    /// Nil if the commit named the topic only.
+    pub topic_id: Uuid,
+}
+
+/// A group, as GroupMetadataValue holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedGroup {
+    /// Empty for a group that nobody has joined.
+    pub protocol_type: StrBytes,
+    pub generation: i32,
+    pub protocol: Option<StrBytes>,
+    pub leader: Option<StrBytes>,
+    /// When the group came into its state; `None` in records of very old brokers.
+    pub current_state_timestamp_ms: Option<i64>,
+    pub members: Vec<LoggedMember>,
+}
+
+/// A member, as GroupMetadataValue holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedMember {
+    pub member_id: StrBytes,
+    pub group_instance_id: Option<StrBytes>,
+    pub client_id: StrBytes,
+    pub client_host: StrBytes,
+    /// -1 in records of very old brokers: the session timeout counts.
+    pub rebalance_timeout_ms: i32,
+    pub session_timeout_ms: i32,
+    pub subscription: Bytes,
+    pub assignment: Bytes,
+}
+
+/// The offsets of a group, by topic and partition.
+pub type GroupOffsets = BTreeMap<StrBytes, BTreeMap<i32, CommittedOffset>>;
+
+/// The fold of a shard's log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HardState {
+    groups: HashMap<StrBytes, LoggedGroup>,
+    offsets: HashMap<StrBytes, GroupOffsets>,
+}
+
+impl HardState {
+    /// Applies one record.
+    pub fn replay(&mut self, record: &GroupRecord) {
+        match record {
+            GroupRecord::Group {
+                group_id,
+                group: Some(group),
+            } => match self.groups.get_mut(group_id) {
+                Some(slot) => *slot = group.clone(),
+                None => {
+                    self.groups.insert(kept(group_id), group.clone());
+                }
+            },
+            GroupRecord::Group {
+                group_id,
+                group: None,
+            } => {
+                self.groups.remove(group_id);
+            }
+            GroupRecord::Offset {
+                group_id,
+                topic,
+                partition,
+                offset: Some(offset),
+            } => {
+                self.put_offset(group_id, topic, *partition, offset);
+            }
+            GroupRecord::Offset {
+                group_id,
+                topic,
+                partition,
+                offset: None,
+            } => {
+                self.remove_offset(group_id, topic, *partition);
+            }
+        }
+    }
+
+    /// The last logged generation of a group.
+    pub fn group(&self, group_id: &StrBytes) -> Option<&LoggedGroup> {
+        self.groups.get(group_id)
+    }
+
+    /// All logged groups.
+    pub fn groups(&self) -> impl Iterator<Item = (&StrBytes, &LoggedGroup)> {
+        self.groups.iter()
+    }
+
+    /// The committed offsets of a group.
+    pub fn offsets(&self, group_id: &StrBytes) -> Option<&GroupOffsets> {
+        self.offsets.get(group_id)
+    }
+
+    /// All groups that have committed offsets.
+    pub fn all_offsets(&self) -> impl Iterator<Item = (&StrBytes, &GroupOffsets)> {
+        self.offsets.iter()
+    }
+
+    /// One committed offset.
+    pub fn offset(
+        &self,
+        group_id: &StrBytes,
+        topic: &StrBytes,
+        partition: i32,
+    ) -> Option<&CommittedOffset> {
+        self.offsets.get(group_id)?.get(topic)?.get(&partition)
+    }
+
+    fn put_offset(
+        &mut self,
+        group_id: &StrBytes,
+        topic: &StrBytes,
+        partition: i32,
+        offset: &CommittedOffset,
+    ) {
+        let offset = CommittedOffset {
+            metadata: kept(&offset.metadata),
+            ..offset.clone()
+        };
+        if !self.offsets.contains_key(group_id) {
+            self.offsets.insert(kept(group_id), GroupOffsets::new());
+        }
+        let Some(topics) = self.offsets.get_mut(group_id) else {
+            return;
+        };
+        if let Some(partitions) = topics.get_mut(topic) {
+            partitions.insert(partition, offset);
+        } else {
+            topics.insert(kept(topic), BTreeMap::from([(partition, offset)]));
+        }
+    }
+
+    fn remove_offset(&mut self, group_id: &StrBytes, topic: &StrBytes, partition: i32) {
+        let Some(topics) = self.offsets.get_mut(group_id) else {
+            return;
+        };
+        if let Some(partitions) = topics.get_mut(topic) {
+            partitions.remove(&partition);
+            if partitions.is_empty() {
+                topics.remove(topic);
+            }
+        }
+        if topics.is_empty() {
+            self.offsets.remove(group_id);
+        }
+    }
+}
+
+/// A copy of its own: a string of a request is a slice of its frame and would keep all of it in memory.
+pub fn kept(string: &StrBytes) -> StrBytes {
+    if string.is_empty() {
+        StrBytes::new()
+    } else {
+        StrBytes::from_string(string.to_string())
+    }
+}

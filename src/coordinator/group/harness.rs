@@ -1,0 +1,91 @@
+//! A shard with its log, its timers and a clock that only moves when told: what the runtime is, without any IO.
+
+use std::collections::BTreeMap;
+
+use super::{Answer, Effect, GroupConfig, GroupOutcome, GroupRecord, GroupShard, TimerKey};
+use crate::coordinator::Ticket;
+use crate::coordinator::timers::Timers;
+
+pub struct World {
+    pub config: GroupConfig,
+    pub shard: GroupShard,
+    pub now_ms: i64,
+    pub log: Vec<GroupRecord>,
+    /// Answers that left, by ticket.
+    pub answers: BTreeMap<Ticket, Answer>,
+    timers: Timers<TimerKey>,
+    last_ticket: Ticket,
+}
+
+impl World {
+    pub fn new(config: GroupConfig) -> Self {
+        let shard = GroupShard::new(config.clone());
+        let mut world = World {
+            config,
+            shard,
+            now_ms: 1_000_000,
+            log: Vec::new(),
+            answers: BTreeMap::new(),
+            timers: Timers::default(),
+            last_ticket: 0,
+        };
+        world.reload();
+        world
+    }
+
+    pub fn ticket(&mut self) -> Ticket {
+        self.last_ticket += 1;
+        self.last_ticket
+    }
+
+    /// Does what the outcome says, as the runtime does when the append succeeds.
+    pub fn run<R>(&mut self, outcome: GroupOutcome<R>) -> R {
+        let (response, records, effects) = self.shard.apply(outcome);
+        self.log.extend(records);
+        for effect in effects {
+            match effect {
+                Effect::Answer(ticket, answer) => {
+                    let twice = self.answers.insert(ticket, answer);
+                    assert_eq!(twice, None, "ticket {ticket} was answered twice");
+                }
+                Effect::SetTimer(key, at_ms) => self.timers.set(key, at_ms),
+                Effect::CancelTimer(key) => self.timers.cancel(&key),
+            }
+        }
+        response
+    }
+
+    /// Lets the time pass, timer by timer.
+    pub fn advance(&mut self, by_ms: i64) {
+        let end_ms = self.now_ms + by_ms;
+        while let Some(at_ms) = self
+            .timers
+            .next_deadline_ms()
+            .filter(|at_ms| *at_ms <= end_ms)
+        {
+            self.now_ms = self.now_ms.max(at_ms);
+            while let Some(key) = self.timers.pop_due(self.now_ms) {
+                let outcome = self.shard.expire(&key, self.now_ms);
+                self.run(outcome);
+            }
+        }
+        self.now_ms = end_ms;
+    }
+
+    /// Drops the shard and reads it again from its log.
+    pub fn reload(&mut self) {
+        self.shard = self.replayed();
+        self.timers = Timers::default();
+        let outcome = self.shard.loaded(self.now_ms);
+        self.run(outcome);
+    }
+
+    /// What the log says, whatever the live shard believes.
+    pub fn replayed(&self) -> GroupShard {
+        let mut shard = GroupShard::new(self.config.clone());
+        for record in &self.log {
+            shard.replay(record);
+        }
+        shard
+    }
+}

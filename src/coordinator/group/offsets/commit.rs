@@ -1,0 +1,124 @@
+//! OffsetCommit: a member, or a consumer that is in no group, says how far it has read.
+
+use super::super::classic::restart_session;
+use super::super::commands::{Commit, CommitPartition, CommitTopic, TopicResults};
+use super::super::hard::kept;
+use super::super::{
+    ClassicGroup, CommittedOffset, GroupError, GroupOutcome, GroupRecord, GroupShard, SoftChange,
+    State,
+};
+
+impl GroupShard {
+    /// OffsetCommit. The cost grows with the partitions committed, not with the group.
+    pub fn commit(
+        &self,
+        commit: &Commit,
+        now_ms: i64,
+    ) -> GroupOutcome<Result<Vec<TopicResults>, GroupError>> {
+        let group = self.group(&commit.group_id);
+        if let Err(error) = check_commit(commit, group) {
+            return GroupOutcome::answer(Err(error));
+        }
+        let mut outcome = GroupOutcome::answer(Ok(()));
+        for topic in &commit.topics {
+            for partition in &topic.partitions {
+                if self.check_metadata(partition).is_ok() {
+                    outcome
+                        .records
+                        .push(record(commit, topic, partition, now_ms));
+                }
+            }
+        }
+        match group {
+            None => outcome.soft.push(new_simple_group(commit, now_ms)),
+            Some(group) => {
+                let member = group.members.get(&commit.member_id);
+                let is_session_kept =
+                    matches!(group.state, State::Stable | State::PreparingRebalance);
+                let effect = member.filter(|_| is_session_kept);
+                outcome
+                    .effects
+                    .extend(effect.map(|member| restart_session(&commit.group_id, member, now_ms)));
+            }
+        }
+        outcome.map(|result| result.map(|()| self.results(commit)))
+    }
+
+    fn results(&self, commit: &Commit) -> Vec<TopicResults> {
+        let partition_result =
+            |partition: &CommitPartition| (partition.index, self.check_metadata(partition));
+        let topic_results = |topic: &CommitTopic| TopicResults {
+            name: topic.name.clone(),
+            topic_id: topic.topic_id,
+            partitions: topic.partitions.iter().map(partition_result).collect(),
+        };
+        commit.topics.iter().map(topic_results).collect()
+    }
+
+    fn check_metadata(&self, partition: &CommitPartition) -> Result<(), GroupError> {
+        // Kafka counts UTF-16 units here.
+        if partition.metadata.encode_utf16().count() > self.config.offset_metadata_max_bytes {
+            return Err(GroupError::OffsetMetadataTooLarge);
+        }
+        Ok(())
+    }
+}
+
+/// Who may commit: a member of this generation, or anybody who claims no membership while there are no members.
+fn check_commit(commit: &Commit, group: Option<&ClassicGroup>) -> Result<(), GroupError> {
+    let Some(group) = group else {
+        return match commit.generation_id {
+            ..0 => Ok(()),
+            0.. if commit.may_answer_group_id_not_found => Err(GroupError::GroupIdNotFound),
+            0.. => Err(GroupError::IllegalGeneration),
+        };
+    };
+    if commit.generation_id < 0 && group.state == State::Empty {
+        return Ok(());
+    }
+    let claims_membership = commit.generation_id >= 0
+        || !commit.member_id.is_empty()
+        || commit.group_instance_id.is_some();
+    if claims_membership {
+        group.check_member(&commit.member_id, commit.group_instance_id.as_ref())?;
+        if commit.generation_id != group.generation {
+            return Err(GroupError::IllegalGeneration);
+        }
+    } else if group.state != State::Empty {
+        return Err(GroupError::UnknownMemberId);
+    }
+    if group.state == State::CompletingRebalance {
+        // The member knows of this generation but has no assignment in it yet: it shall commit again after its sync.
+        return Err(GroupError::RebalanceInProgress);
+    }
+    Ok(())
+}
+
+fn record(
+    commit: &Commit,
+    topic: &CommitTopic,
+    partition: &CommitPartition,
+    now_ms: i64,
+) -> GroupRecord {
+    let offset = CommittedOffset {
+        offset: partition.offset,
+        leader_epoch: partition.leader_epoch,
+        metadata: partition.metadata.clone(),
+        commit_timestamp_ms: now_ms,
+        expire_timestamp_ms: commit
+            .retention_ms
+            .map(|retention_ms| now_ms.saturating_add(retention_ms)),
+        topic_id: topic.topic_id,
+    };
+    GroupRecord::Offset {
+        group_id: commit.group_id.clone(),
+        topic: topic.name.clone(),
+        partition: partition.index,
+        offset: Some(offset),
+    }
+}
+
+/// A consumer that is in no group but keeps its offsets here makes a group without members.
+fn new_simple_group(commit: &Commit, now_ms: i64) -> SoftChange {
+    SoftChange::Put(kept(&commit.group_id), Box::new(ClassicGroup::new(now_ms)))
+}

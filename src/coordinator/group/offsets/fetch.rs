@@ -1,0 +1,77 @@
+//! OffsetFetch: how far has a group read?
+
+use std::collections::BTreeMap;
+
+use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
+
+use super::super::commands::{FetchOffsets, FetchedOffset, FetchedTopic, TopicPartitions};
+use super::super::hard::GroupOffsets;
+use super::super::{CommittedOffset, GroupShard};
+
+impl GroupShard {
+    /// OffsetFetch of one group. A group that does not exist has no offsets, which is no error.
+    ///
+    /// `require_stable` will matter with transactions: until then no offset waits for a marker.
+    pub fn fetch_offsets(&self, fetch: &FetchOffsets) -> Vec<FetchedTopic> {
+        let offsets = self.hard_state().offsets(&fetch.group_id);
+        match &fetch.topics {
+            Some(topics) => topics
+                .iter()
+                .map(|topic| fetch_topic(topic, offsets))
+                .collect(),
+            None => offsets.into_iter().flatten().map(all_of_topic).collect(),
+        }
+    }
+}
+
+fn fetch_topic(topic: &TopicPartitions, offsets: Option<&GroupOffsets>) -> FetchedTopic {
+    let committed = offsets.and_then(|offsets| offsets.get(&topic.name));
+    let fetch = |index: &i32| {
+        let offset = committed.and_then(|partitions| partitions.get(index));
+        match offset.filter(|offset| !is_of_another_topic(offset, topic.topic_id)) {
+            Some(offset) => fetched(*index, offset),
+            None => none(*index),
+        }
+    };
+    let partitions = topic.partitions.iter().map(fetch).collect();
+    FetchedTopic {
+        name: topic.name.clone(),
+        topic_id: topic.topic_id,
+        partitions,
+    }
+}
+
+/// A topic of the same name that was deleted since.
+fn is_of_another_topic(offset: &CommittedOffset, topic_id: Uuid) -> bool {
+    !offset.topic_id.is_nil() && !topic_id.is_nil() && offset.topic_id != topic_id
+}
+
+fn all_of_topic((name, partitions): (&StrBytes, &BTreeMap<i32, CommittedOffset>)) -> FetchedTopic {
+    FetchedTopic {
+        name: name.clone(),
+        topic_id: Uuid::nil(),
+        partitions: partitions
+            .iter()
+            .map(|(index, offset)| fetched(*index, offset))
+            .collect(),
+    }
+}
+
+fn fetched(index: i32, offset: &CommittedOffset) -> FetchedOffset {
+    FetchedOffset {
+        index,
+        offset: offset.offset,
+        leader_epoch: offset.leader_epoch,
+        metadata: offset.metadata.clone(),
+    }
+}
+
+fn none(index: i32) -> FetchedOffset {
+    FetchedOffset {
+        index,
+        offset: -1,
+        leader_epoch: -1,
+        metadata: StrBytes::new(),
+    }
+}
