@@ -32,27 +32,12 @@ pub struct Outcome<R, Record, Soft, Effect> {
 impl<R, Record, Soft, Effect> Outcome<R, Record, Soft, Effect> {
     /// An answer that changes nothing.
     pub fn answer(response: R) -> Self {
-        Outcome {
-            response,
-            records: Vec::new(),
-            soft: Vec::new(),
-            effects: Vec::new(),
-        }
+        Outcome { response, records: Vec::new(), soft: Vec::new(), effects: Vec::new() }
     }
 
     /// The same decision with another response.
     pub fn map<T>(self, change: impl FnOnce(R) -> T) -> Outcome<T, Record, Soft, Effect> {
-        let Outcome {
-            response,
-            records,
-            soft,
-            effects,
-        } = self;
-        Outcome {
-            response: change(response),
-            records,
-            soft,
-            effects,
-        }
+        let Outcome { response, records, soft, effects } = self;
+        Outcome { response: change(response), records, soft, effects }
     }
 }

@@ -19,10 +19,7 @@ pub struct Timers<K> {
 
 impl<K: Clone + Eq + Hash + Ord> Default for Timers<K> {
     fn default() -> Self {
-        Timers {
-            deadlines: HashMap::new(),
-            queue: BinaryHeap::new(),
-        }
+        Timers { deadlines: HashMap::new(), queue: BinaryHeap::new() }
     }
 }
 

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kafka_protocol::protocol::StrBytes;
+use ottla_protocol::StrBytes;
 
 use super::commands::{DescribedGroup, DescribedMember, ListedGroup};
 use super::offsets::tombstone;
-use super::{
-    ClassicGroup, GroupError, GroupOutcome, GroupRecord, GroupShard, Member, SoftChange, State,
-};
+use super::{ClassicGroup, GroupError, GroupOutcome, GroupRecord, GroupShard, Member, SoftChange, State};
 
 /// `group_type` of a classic group in ListGroups.
 const CLASSIC: &str = "classic";
@@ -29,20 +27,13 @@ impl GroupShard {
     /// One group. Only a stable one has a protocol and assignments to show.
     pub fn describe(&self, group_id: &StrBytes) -> Result<DescribedGroup, GroupError> {
         let group = self.group(group_id).ok_or(GroupError::GroupIdNotFound)?;
-        let protocol = group
-            .protocol
-            .as_ref()
-            .filter(|_| group.state == State::Stable);
+        let protocol = group.protocol.as_ref().filter(|_| group.state == State::Stable);
         Ok(DescribedGroup {
             group_id: group_id.clone(),
             state: group.state.name(),
             protocol_type: group.protocol_type.clone().unwrap_or_default(),
             protocol: protocol.cloned().unwrap_or_default(),
-            members: group
-                .members
-                .values()
-                .map(|member| describe_member(member, protocol))
-                .collect(),
+            members: group.members.values().map(|member| describe_member(member, protocol)).collect(),
         })
     }
 
@@ -56,17 +47,10 @@ impl GroupShard {
         }
         let mut outcome = GroupOutcome::answer(Ok(()));
         for (topic, partitions) in self.hard_state().offsets(group_id).into_iter().flatten() {
-            outcome.records.extend(
-                partitions
-                    .keys()
-                    .map(|index| tombstone(group_id, topic, *index)),
-            );
+            outcome.records.extend(partitions.keys().map(|index| tombstone(group_id, topic, *index)));
         }
         if self.hard_state().group(group_id).is_some() {
-            outcome.records.push(GroupRecord::Group {
-                group_id: group_id.clone(),
-                group: None,
-            });
+            outcome.records.push(GroupRecord::Group { group_id: group_id.clone(), group: None });
         }
         outcome.soft.push(SoftChange::Remove(group_id.clone()));
         outcome
@@ -79,9 +63,7 @@ fn describe_member(member: &Arc<Member>, protocol: Option<&StrBytes>) -> Describ
         group_instance_id: member.group_instance_id.clone(),
         client_id: member.client_id.clone(),
         client_host: member.client_host.clone(),
-        metadata: protocol
-            .map(|protocol| member.metadata(protocol))
-            .unwrap_or_default(),
+        metadata: protocol.map(|protocol| member.metadata(protocol)).unwrap_or_default(),
         assignment: protocol.map_or_else(Bytes::new, |_| member.assignment.clone()),
     }
 }

@@ -1,7 +1,7 @@
 //! What can be asked of a group, and what it answers: plain values, the same for all versions of an API.
 
 use bytes::Bytes;
-use kafka_protocol::protocol::StrBytes;
+use ottla_protocol::StrBytes;
 use uuid::Uuid;
 
 use super::GroupError;

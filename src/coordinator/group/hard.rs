@@ -5,24 +5,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
-use kafka_protocol::protocol::StrBytes;
+use ottla_protocol::StrBytes;
 use uuid::Uuid;
 
 /// A record of `__consumer_offsets` that the classic protocol writes. `None` is a tombstone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GroupRecord {
     /// A committed offset (key type 1).
-    Offset {
-        group_id: StrBytes,
-        topic: StrBytes,
-        partition: i32,
-        offset: Option<CommittedOffset>,
-    },
+    Offset { group_id: StrBytes, topic: StrBytes, partition: i32, offset: Option<CommittedOffset> },
     /// A group's generation, members and assignment (key type 2).
-    Group {
-        group_id: StrBytes,
-        group: Option<LoggedGroup>,
-    },
+    Group { group_id: StrBytes, group: Option<LoggedGroup> },
 }
 
 /// A committed offset, as OffsetCommitValue holds it.
@@ -80,35 +72,19 @@ impl HardState {
     /// Applies one record.
     pub fn replay(&mut self, record: &GroupRecord) {
         match record {
-            GroupRecord::Group {
-                group_id,
-                group: Some(group),
-            } => match self.groups.get_mut(group_id) {
+            GroupRecord::Group { group_id, group: Some(group) } => match self.groups.get_mut(group_id) {
                 Some(slot) => *slot = group.clone(),
                 None => {
                     self.groups.insert(kept(group_id), group.clone());
                 }
             },
-            GroupRecord::Group {
-                group_id,
-                group: None,
-            } => {
+            GroupRecord::Group { group_id, group: None } => {
                 self.groups.remove(group_id);
             }
-            GroupRecord::Offset {
-                group_id,
-                topic,
-                partition,
-                offset: Some(offset),
-            } => {
+            GroupRecord::Offset { group_id, topic, partition, offset: Some(offset) } => {
                 self.put_offset(group_id, topic, *partition, offset);
             }
-            GroupRecord::Offset {
-                group_id,
-                topic,
-                partition,
-                offset: None,
-            } => {
+            GroupRecord::Offset { group_id, topic, partition, offset: None } => {
                 self.remove_offset(group_id, topic, *partition);
             }
         }
@@ -135,12 +111,7 @@ impl HardState {
     }
 
     /// One committed offset.
-    pub fn offset(
-        &self,
-        group_id: &StrBytes,
-        topic: &StrBytes,
-        partition: i32,
-    ) -> Option<&CommittedOffset> {
+    pub fn offset(&self, group_id: &StrBytes, topic: &StrBytes, partition: i32) -> Option<&CommittedOffset> {
         self.offsets.get(group_id)?.get(topic)?.get(&partition)
     }
 
@@ -151,10 +122,7 @@ impl HardState {
         partition: i32,
         offset: &CommittedOffset,
     ) {
-        let offset = CommittedOffset {
-            metadata: kept(&offset.metadata),
-            ..offset.clone()
-        };
+        let offset = CommittedOffset { metadata: kept(&offset.metadata), ..offset.clone() };
         if !self.offsets.contains_key(group_id) {
             self.offsets.insert(kept(group_id), GroupOffsets::new());
         }
@@ -186,9 +154,5 @@ impl HardState {
 
 /// A copy of its own: a string of a request is a slice of its frame and would keep all of it in memory.
 pub fn kept(string: &StrBytes) -> StrBytes {
-    if string.is_empty() {
-        StrBytes::new()
-    } else {
-        StrBytes::from_string(string.to_string())
-    }
+    if string.is_empty() { StrBytes::new() } else { StrBytes::from_string(string.to_string()) }
 }

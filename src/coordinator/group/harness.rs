@@ -58,11 +58,7 @@ impl World {
     /// Lets the time pass, timer by timer.
     pub fn advance(&mut self, by_ms: i64) {
         let end_ms = self.now_ms + by_ms;
-        while let Some(at_ms) = self
-            .timers
-            .next_deadline_ms()
-            .filter(|at_ms| *at_ms <= end_ms)
-        {
+        while let Some(at_ms) = self.timers.next_deadline_ms().filter(|at_ms| *at_ms <= end_ms) {
             self.now_ms = self.now_ms.max(at_ms);
             while let Some(key) = self.timers.pop_due(self.now_ms) {
                 let outcome = self.shard.expire(&key, self.now_ms);

@@ -30,7 +30,7 @@ mod transcripts;
 
 use std::collections::HashMap;
 
-use kafka_protocol::protocol::StrBytes;
+use ottla_protocol::StrBytes;
 
 pub use classic::{ClassicGroup, Member, State};
 pub use config::GroupConfig;
@@ -72,10 +72,7 @@ pub enum Answer {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TimerKey {
     /// `session.timeout.ms` of a member.
-    Session {
-        group_id: StrBytes,
-        member_id: StrBytes,
-    },
+    Session { group_id: StrBytes, member_id: StrBytes },
     /// The initial delay, then the rebalance timeout: how long to wait for JoinGroups.
     Join { group_id: StrBytes },
     /// The rebalance timeout once more: how long to wait for SyncGroups.
@@ -96,11 +93,7 @@ pub struct GroupShard {
 impl GroupShard {
     /// An empty shard; records are replayed into it, then [`GroupShard::loaded`] makes it live.
     pub fn new(config: GroupConfig) -> Self {
-        GroupShard {
-            config,
-            hard: HardState::default(),
-            live: HashMap::new(),
-        }
+        GroupShard { config, hard: HardState::default(), live: HashMap::new() }
     }
 
     /// Applies one record, read from the log or about to be appended to it.
@@ -113,13 +106,10 @@ impl GroupShard {
     pub fn loaded(&mut self, now_ms: i64) -> GroupOutcome<()> {
         self.live.clear();
         for (group_id, logged) in self.hard.groups() {
-            self.live
-                .insert(group_id.clone(), ClassicGroup::from_logged(logged));
+            self.live.insert(group_id.clone(), ClassicGroup::from_logged(logged));
         }
         for (group_id, _) in self.hard.all_offsets() {
-            self.live
-                .entry(group_id.clone())
-                .or_insert_with(|| ClassicGroup::new(now_ms));
+            self.live.entry(group_id.clone()).or_insert_with(|| ClassicGroup::new(now_ms));
         }
         let mut outcome = GroupOutcome::answer(());
         for (group_id, group) in &self.live {
@@ -132,10 +122,7 @@ impl GroupShard {
     /// A timer is due.
     pub fn expire(&self, key: &TimerKey, now_ms: i64) -> GroupOutcome<()> {
         match key {
-            TimerKey::Session {
-                group_id,
-                member_id,
-            } => self.expire_session(group_id, member_id, now_ms),
+            TimerKey::Session { group_id, member_id } => self.expire_session(group_id, member_id, now_ms),
             TimerKey::Join { group_id } => self.expire_join(group_id, now_ms),
             TimerKey::Sync { group_id } => self.expire_sync(group_id, now_ms),
             TimerKey::OffsetsRetention => self.expire_offsets(now_ms),

@@ -4,7 +4,7 @@
 //! so only that much is read: a newer client needs no newer broker.
 
 use bytes::{Buf, Bytes};
-use kafka_protocol::protocol::StrBytes;
+use ottla_protocol::StrBytes;
 
 /// The topics, or `None` if the bytes are no subscription.
 pub fn topics(metadata: &Bytes) -> Option<Vec<StrBytes>> {
@@ -32,19 +32,15 @@ mod tests {
 
     fn check(metadata: &[u8], expected: Option<&[&str]>) {
         let found = topics(&Bytes::copy_from_slice(metadata));
-        let found: Option<Vec<&str>> = found
-            .as_ref()
-            .map(|names| names.iter().map(|name| name.as_str()).collect());
+        let found: Option<Vec<&str>> =
+            found.as_ref().map(|names| names.iter().map(|name| name.as_str()).collect());
         assert_eq!(found.as_deref(), expected);
     }
 
     #[test]
     fn reads_the_topics_and_nothing_else() {
         check(b"\0\0\0\0\0\0\0\0\0\0", Some(&[]));
-        check(
-            b"\0\x01\0\0\0\x02\0\x01a\0\x02bc\0\0\0\0\0\0\0\0",
-            Some(&["a", "bc"]),
-        );
+        check(b"\0\x01\0\0\0\x02\0\x01a\0\x02bc\0\0\0\0\0\0\0\0", Some(&["a", "bc"]));
     }
 
     #[test]

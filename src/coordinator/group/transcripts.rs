@@ -15,7 +15,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::protocol::StrBytes;
+use ottla_protocol::StrBytes;
 use uuid::Uuid;
 
 use super::commands::*;
@@ -25,12 +25,9 @@ use crate::coordinator::Ticket;
 
 #[test]
 fn transcripts() {
-    let folder =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/coordinator/group/transcripts");
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/coordinator/group/transcripts");
     let entries = std::fs::read_dir(&folder).expect("the folder of transcripts");
-    let mut files: Vec<PathBuf> = entries
-        .map(|entry| entry.expect("a transcript").path())
-        .collect();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a transcript").path()).collect();
     files.sort();
     assert!(!files.is_empty());
     let is_rewritten = std::env::var_os("OTTLA_REWRITE_TRANSCRIPTS").is_some();
@@ -70,40 +67,23 @@ struct Player {
 
 impl Player {
     fn new(config: GroupConfig) -> Self {
-        Player {
-            world: World::new(config),
-            labels: BTreeMap::new(),
-            uuids: 0,
-        }
+        Player { world: World::new(config), labels: BTreeMap::new(), uuids: 0 }
     }
 
     fn play(&mut self, line: &str) -> Vec<String> {
         let (label, command) = line.split_once(": ").unwrap_or(("", line));
         let mut words = command.split_whitespace();
         let name = words.next().expect("a command");
-        let args = Args(
-            words
-                .map(|word| word.split_once('=').unwrap_or((word, "")))
-                .collect(),
-        );
+        let args = Args(words.map(|word| word.split_once('=').unwrap_or((word, ""))).collect());
         let logged = self.world.log.len();
         let mut lines = self.command(label, name, &args);
         for (ticket, answer) in std::mem::take(&mut self.world.answers) {
             let label = self.labels.remove(&ticket).expect("a label");
             lines.push(format!("{label}: {}", show_answer(&answer)));
         }
-        lines.extend(
-            self.world
-                .log
-                .iter()
-                .skip(logged)
-                .map(|record| format!("log: {}", show_record(record))),
-        );
-        assert_eq!(
-            self.world.shard.hard_state(),
-            self.world.replayed().hard_state(),
-            "after {line}"
-        );
+        lines
+            .extend(self.world.log.iter().skip(logged).map(|record| format!("log: {}", show_record(record))));
+        assert_eq!(self.world.shard.hard_state(), self.world.replayed().hard_state(), "after {line}");
         lines.into_iter().map(|line| shorten(&line)).collect()
     }
 
@@ -138,10 +118,7 @@ impl Player {
             "fetch" => self.fetch(args),
             "delete-offsets" => {
                 let topics = args.topics();
-                let outcome = self
-                    .world
-                    .shard
-                    .delete_offsets(&DeleteOffsets { group_id, topics });
+                let outcome = self.world.shard.delete_offsets(&DeleteOffsets { group_id, topics });
                 show_topics(self.world.run(outcome))
             }
             "delete-topic" => {
@@ -151,13 +128,8 @@ impl Player {
                 Vec::new()
             }
             "list" => {
-                let mut lines: Vec<String> = self
-                    .world
-                    .shard
-                    .list()
-                    .iter()
-                    .map(|g| format!("{g:?}"))
-                    .collect();
+                let mut lines: Vec<String> =
+                    self.world.shard.list().iter().map(|g| format!("{g:?}")).collect();
                 lines.sort();
                 lines
             }
@@ -189,10 +161,7 @@ impl Player {
         self.labels.insert(ticket, label.to_string());
         let version: i16 = args.number("v", 9);
         let topics = args.get("topics").unwrap_or("t");
-        let protocol = |name: &str| Protocol {
-            name: text(name),
-            metadata: subscription(topics),
-        };
+        let protocol = |name: &str| Protocol { name: text(name), metadata: subscription(topics) };
         let join = Join {
             ticket,
             group_id: args.text("group", "g"),
@@ -203,12 +172,7 @@ impl Player {
             session_timeout_ms: args.number("session", 10_000),
             rebalance_timeout_ms: args.number("rebalance", 60_000),
             protocol_type: args.text("type", "consumer"),
-            protocols: args
-                .get("protocols")
-                .unwrap_or("range")
-                .split(',')
-                .map(protocol)
-                .collect(),
+            protocols: args.get("protocols").unwrap_or("range").split(',').map(protocol).collect(),
             must_know_member_id: version >= 4,
             may_skip_assignment: version >= 9,
             unique: Uuid::from_u128(self.uuids),
@@ -242,26 +206,18 @@ impl Player {
 
     fn leave(&mut self, args: &Args) -> Vec<String> {
         let leaver = |part: &str| {
-            let (id, instance) = part
-                .split_once('/')
-                .map_or((part, None), |(id, instance)| (id, Some(instance)));
-            Leaver {
-                member_id: expand(id),
-                group_instance_id: instance.map(text),
-            }
+            let (id, instance) =
+                part.split_once('/').map_or((part, None), |(id, instance)| (id, Some(instance)));
+            Leaver { member_id: expand(id), group_instance_id: instance.map(text) }
         };
         let members = args.list("ids").into_iter().map(leaver).collect();
-        let leave = Leave {
-            group_id: args.text("group", "g"),
-            members,
-        };
+        let leave = Leave { group_id: args.text("group", "g"), members };
         let outcome = self.world.shard.leave(&leave, self.world.now_ms);
         match self.world.run(outcome) {
             Err(error) => vec![format!("{error:?}")],
-            Ok(answer) => answer
-                .iter()
-                .map(|(who, r)| format!("{}: {}", who.member_id, show_result(*r)))
-                .collect(),
+            Ok(answer) => {
+                answer.iter().map(|(who, r)| format!("{}: {}", who.member_id, show_result(*r))).collect()
+            }
         }
     }
 
@@ -292,15 +248,11 @@ impl Player {
 
     fn fetch(&mut self, args: &Args) -> Vec<String> {
         let topics = args.get("topics").map(|_| args.topics());
-        let fetched = self.world.shard.fetch_offsets(&FetchOffsets {
-            group_id: args.text("group", "g"),
-            topics,
-        });
+        let fetched =
+            self.world.shard.fetch_offsets(&FetchOffsets { group_id: args.text("group", "g"), topics });
         let show = |topic: &FetchedTopic| {
-            let offsets = topic
-                .partitions
-                .iter()
-                .map(|p| format!("{}:{} {:?}", p.index, p.offset, p.metadata));
+            let offsets =
+                topic.partitions.iter().map(|p| format!("{}:{} {:?}", p.index, p.offset, p.metadata));
             format!("{} {}", topic.name, offsets.collect::<Vec<_>>().join(", "))
         };
         fetched.iter().map(show).collect()
@@ -311,10 +263,7 @@ struct Args<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Args<'a> {
     fn get(&self, key: &str) -> Option<&'a str> {
-        self.0
-            .iter()
-            .find(|(name, _)| *name == key)
-            .map(|(_, value)| *value)
+        self.0.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
     }
 
     fn text(&self, key: &str, default: &str) -> StrBytes {
@@ -330,32 +279,20 @@ impl<'a> Args<'a> {
     }
 
     fn number<T: std::str::FromStr>(&self, key: &str, default: T) -> T {
-        self.get(key).map_or(default, |value| {
-            value
-                .parse()
-                .unwrap_or_else(|_| panic!("{key}={value} is no number"))
-        })
+        self.get(key)
+            .map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{key}={value} is no number")))
     }
 
     fn list(&self, key: &str) -> Vec<&'a str> {
-        self.get(key)
-            .map(|value| value.split(',').collect())
-            .unwrap_or_default()
+        self.get(key).map(|value| value.split(',').collect()).unwrap_or_default()
     }
 
     /// `topics=t:0+1,u:0`
     fn topics(&self) -> Vec<TopicPartitions> {
         let topic = |part: &str| {
             let (name, indexes) = part.split_once(':').expect("topics=t:0+1");
-            let partitions = indexes
-                .split('+')
-                .map(|index| index.parse().expect("a partition"))
-                .collect();
-            TopicPartitions {
-                name: text(name),
-                topic_id: Uuid::nil(),
-                partitions,
-            }
+            let partitions = indexes.split('+').map(|index| index.parse().expect("a partition")).collect();
+            TopicPartitions { name: text(name), topic_id: Uuid::nil(), partitions }
         };
         self.list("topics").into_iter().map(topic).collect()
     }
@@ -364,10 +301,7 @@ impl<'a> Args<'a> {
     fn offsets(&self) -> Vec<(&'a str, Vec<(i32, i64)>)> {
         let offset = |part: &str| {
             let (index, offset) = part.split_once('@').expect("partition@offset");
-            (
-                index.parse().expect("a partition"),
-                offset.parse().expect("an offset"),
-            )
+            (index.parse().expect("a partition"), offset.parse().expect("an offset"))
         };
         let topic = |part: &'a str| {
             let (name, offsets) = part.split_once(':').expect("offsets=t:0@5");
@@ -384,10 +318,9 @@ fn text(text: &str) -> StrBytes {
 /// `a#1` to `a-00000000-0000-0000-0000-000000000001`.
 fn expand(id: &str) -> StrBytes {
     match id.split_once('#') {
-        Some((name, number)) => text(&format!(
-            "{name}-{}",
-            Uuid::from_u128(number.parse().expect("a number"))
-        )),
+        Some((name, number)) => {
+            text(&format!("{name}-{}", Uuid::from_u128(number.parse().expect("a number"))))
+        }
         None => text(id),
     }
 }
@@ -428,22 +361,14 @@ fn show_answer(answer: &Answer) -> String {
         Answer::Sync(Err(error)) => format!("{error:?}"),
         Answer::Sync(Ok(synced)) => format!("synced {:?}", synced.assignment),
         Answer::Join(Ok(joined)) => {
-            let members: Vec<&str> = joined
-                .members
-                .iter()
-                .map(|member| member.member_id.as_str())
-                .collect();
+            let members: Vec<&str> = joined.members.iter().map(|member| member.member_id.as_str()).collect();
             format!(
                 "joined as {} gen={} protocol={} leader={} members={members:?}{}",
                 joined.member_id,
                 joined.generation_id,
                 joined.protocol_name.as_deref().unwrap_or("-"),
                 joined.leader,
-                if joined.skip_assignment {
-                    " skip_assignment"
-                } else {
-                    ""
-                },
+                if joined.skip_assignment { " skip_assignment" } else { "" },
             )
         }
     }
@@ -451,16 +376,11 @@ fn show_answer(answer: &Answer) -> String {
 
 fn show_topics(result: Result<Vec<TopicResults>, GroupError>) -> Vec<String> {
     let show = |topic: &TopicResults| {
-        let results = topic
-            .partitions
-            .iter()
-            .map(|(index, result)| format!("{index}:{}", show_result(*result)));
+        let results =
+            topic.partitions.iter().map(|(index, result)| format!("{index}:{}", show_result(*result)));
         format!("{} {}", topic.name, results.collect::<Vec<_>>().join(", "))
     };
-    result.map_or_else(
-        |error| vec![format!("{error:?}")],
-        |topics| topics.iter().map(show).collect(),
-    )
+    result.map_or_else(|error| vec![format!("{error:?}")], |topics| topics.iter().map(show).collect())
 }
 
 fn show_described(group: &DescribedGroup) -> Vec<String> {
@@ -477,25 +397,14 @@ fn show_described(group: &DescribedGroup) -> Vec<String> {
             member.member_id, member.assignment
         )
     };
-    std::iter::once(head)
-        .chain(group.members.iter().map(show))
-        .collect()
+    std::iter::once(head).chain(group.members.iter().map(show)).collect()
 }
 
 fn show_record(record: &GroupRecord) -> String {
     match record {
-        GroupRecord::Group {
-            group_id,
-            group: None,
-        } => format!("{group_id} gone"),
-        GroupRecord::Group {
-            group_id,
-            group: Some(group),
-        } => {
-            let members = group
-                .members
-                .iter()
-                .map(|m| format!("{}={:?}", m.member_id, m.assignment));
+        GroupRecord::Group { group_id, group: None } => format!("{group_id} gone"),
+        GroupRecord::Group { group_id, group: Some(group) } => {
+            let members = group.members.iter().map(|m| format!("{}={:?}", m.member_id, m.assignment));
             format!(
                 "{group_id} gen={} type={} protocol={} leader={} since={} members={}",
                 group.generation,
@@ -506,15 +415,9 @@ fn show_record(record: &GroupRecord) -> String {
                 members.collect::<Vec<_>>().join(","),
             )
         }
-        GroupRecord::Offset {
-            group_id,
-            topic,
-            partition,
-            offset,
-        } => {
-            let offset = offset.as_ref().map_or("gone".to_string(), |o| {
-                format!("{} {:?}", o.offset, o.metadata)
-            });
+        GroupRecord::Offset { group_id, topic, partition, offset } => {
+            let offset =
+                offset.as_ref().map_or("gone".to_string(), |o| format!("{} {:?}", o.offset, o.metadata));
             format!("{group_id} {topic}-{partition} {offset}")
         }
     }

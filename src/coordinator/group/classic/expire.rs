@@ -1,6 +1,6 @@
 //! Time is up: a session ended, members did not join or did not sync.
 
-use kafka_protocol::protocol::StrBytes;
+use ottla_protocol::StrBytes;
 
 use super::super::{GroupOutcome, GroupShard};
 use super::rebalance::Transition;
@@ -33,11 +33,7 @@ impl GroupShard {
     }
 
     /// The initial delay or the rebalance timeout ran out: the generation begins with those who are there.
-    pub(in super::super) fn expire_join(
-        &self,
-        group_id: &StrBytes,
-        now_ms: i64,
-    ) -> GroupOutcome<()> {
+    pub(in super::super) fn expire_join(&self, group_id: &StrBytes, now_ms: i64) -> GroupOutcome<()> {
         let Some(mut transition) = self.transition(group_id, now_ms) else {
             return GroupOutcome::answer(());
         };
@@ -52,21 +48,12 @@ impl GroupShard {
     }
 
     /// Members that joined this generation never asked for their assignment: the others go on without them.
-    pub(in super::super) fn expire_sync(
-        &self,
-        group_id: &StrBytes,
-        now_ms: i64,
-    ) -> GroupOutcome<()> {
+    pub(in super::super) fn expire_sync(&self, group_id: &StrBytes, now_ms: i64) -> GroupOutcome<()> {
         let Some(mut transition) = self.transition(group_id, now_ms) else {
             return GroupOutcome::answer(());
         };
         let is_synced = transition.group.pending_syncs.is_empty();
-        if is_synced
-            || !matches!(
-                transition.group.state,
-                State::CompletingRebalance | State::Stable
-            )
-        {
+        if is_synced || !matches!(transition.group.state, State::CompletingRebalance | State::Stable) {
             return GroupOutcome::answer(());
         }
         for member_id in std::mem::take(&mut transition.group.pending_syncs) {
@@ -99,11 +86,6 @@ impl GroupShard {
 
     fn transition(&self, group_id: &StrBytes, now_ms: i64) -> Option<Transition<'_>> {
         let group = self.group(group_id)?;
-        Some(Transition::new(
-            group_id.clone(),
-            group.clone(),
-            now_ms,
-            &self.config,
-        ))
+        Some(Transition::new(group_id.clone(), group.clone(), now_ms, &self.config))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kafka_protocol::protocol::StrBytes;
+use ottla_protocol::StrBytes;
 
 use super::super::GroupError;
 use super::super::commands::{JoinedMember, Protocol};
@@ -87,11 +87,7 @@ impl ClassicGroup {
     /// The group as its log remembers it.
     pub fn from_logged(logged: &LoggedGroup) -> Self {
         let mut group = ClassicGroup::new(0);
-        group.state = if logged.members.is_empty() {
-            State::Empty
-        } else {
-            State::Stable
-        };
+        group.state = if logged.members.is_empty() { State::Empty } else { State::Stable };
         group.state_timestamp_ms = logged.current_state_timestamp_ms;
         group.generation = logged.generation;
         group.protocol_type = Some(logged.protocol_type.clone()).filter(|name| !name.is_empty());
@@ -114,11 +110,7 @@ impl ClassicGroup {
             protocol: self.protocol.clone(),
             leader: self.leader.clone(),
             current_state_timestamp_ms: self.state_timestamp_ms,
-            members: self
-                .members
-                .values()
-                .map(|member| member.to_logged(&protocol))
-                .collect(),
+            members: self.members.values().map(|member| member.to_logged(&protocol)).collect(),
         }
     }
 
@@ -130,8 +122,7 @@ impl ClassicGroup {
     /// Adds a member; the first one decides the protocol type and leads.
     pub fn insert(&mut self, member: Member) {
         if let Some(instance_id) = &member.group_instance_id {
-            self.static_members
-                .insert(instance_id.clone(), member.id.clone());
+            self.static_members.insert(instance_id.clone(), member.id.clone());
         }
         if self.leader.is_none() {
             self.leader = Some(member.id.clone());
@@ -163,10 +154,7 @@ impl ClassicGroup {
     }
 
     pub fn joining_members(&self) -> usize {
-        self.members
-            .values()
-            .filter(|member| member.awaiting_join.is_some())
-            .count()
+        self.members.values().filter(|member| member.awaiting_join.is_some()).count()
     }
 
     pub fn have_all_members_joined(&self) -> bool {
@@ -175,12 +163,7 @@ impl ClassicGroup {
 
     /// The longest of all members'.
     pub fn rebalance_timeout_ms(&self) -> i32 {
-        self.members
-            .values()
-            .map(|member| member.rebalance_timeout_ms)
-            .max()
-            .unwrap_or(0)
-            .max(0)
+        self.members.values().map(|member| member.rebalance_timeout_ms).max().unwrap_or(0).max(0)
     }
 
     /// The member must be there, and be the one that its instance id stands for (KIP-345).
@@ -196,10 +179,7 @@ impl ClassicGroup {
                 Some(_) => {}
             }
         }
-        self.members
-            .get(member_id)
-            .map(Arc::as_ref)
-            .ok_or(GroupError::UnknownMemberId)
+        self.members.get(member_id).map(Arc::as_ref).ok_or(GroupError::UnknownMemberId)
     }
 
     /// Whether a member with these offers could live with the members that are there.
@@ -208,44 +188,29 @@ impl ClassicGroup {
             return !protocol_type.is_empty() && !protocols.is_empty();
         }
         let everyone_offers = |name: &StrBytes| {
-            self.members
-                .values()
-                .all(|member| member.protocols.iter().any(|offered| offered.name == *name))
+            self.members.values().all(|member| member.protocols.iter().any(|offered| offered.name == *name))
         };
         self.protocol_type.as_ref() == Some(protocol_type)
-            && protocols
-                .iter()
-                .any(|protocol| everyone_offers(&protocol.name))
+            && protocols.iter().any(|protocol| everyone_offers(&protocol.name))
     }
 
     /// The protocol that most members like best among those that all of them offer. Ties go to the first by name,
     /// where Kafka leaves them to the order of a hash map.
     pub fn select_protocol(&self) -> Option<StrBytes> {
         let mut offers: BTreeMap<&StrBytes, usize> = BTreeMap::new();
-        for protocol in self
-            .members
-            .values()
-            .flat_map(|member| distinct_names(&member.protocols))
-        {
+        for protocol in self.members.values().flat_map(|member| distinct_names(&member.protocols)) {
             *offers.entry(protocol).or_default() += 1;
         }
         offers.retain(|_, count| *count == self.members.len());
 
         let mut votes: BTreeMap<&StrBytes, usize> = BTreeMap::new();
         for member in self.members.values() {
-            if let Some(vote) = member
-                .protocols
-                .iter()
-                .find(|protocol| offers.contains_key(&protocol.name))
-            {
+            if let Some(vote) = member.protocols.iter().find(|protocol| offers.contains_key(&protocol.name)) {
                 *votes.entry(&vote.name).or_default() += 1;
             }
         }
         let most = votes.values().copied().max()?;
-        votes
-            .into_iter()
-            .find(|(_, count)| *count == most)
-            .map(|(name, _)| name.clone())
+        votes.into_iter().find(|(_, count)| *count == most).map(|(name, _)| name.clone())
     }
 
     /// The members as the leader is told of them.
@@ -261,9 +226,7 @@ impl ClassicGroup {
 
     /// Whether the members are consumers, whose metadata is a subscription.
     pub fn is_consumer_protocol(&self) -> bool {
-        self.protocol_type
-            .as_ref()
-            .is_some_and(|name| name.as_str() == "consumer")
+        self.protocol_type.as_ref().is_some_and(|name| name.as_str() == "consumer")
     }
 
     /// A consumer group whose subscriptions cannot be read counts as reading everything.

@@ -1,6 +1,6 @@
 //! JoinGroup: a member, new or known, asks for a place in the next generation.
 
-use kafka_protocol::protocol::StrBytes;
+use ottla_protocol::StrBytes;
 
 use super::super::commands::{Join, JoinRefused, Joined};
 use super::super::{Answer, GroupConfig, GroupError, GroupOutcome, GroupShard};
@@ -44,14 +44,8 @@ fn check_request(join: &Join, config: &GroupConfig) -> Result<(), GroupError> {
 
 fn refuse(join: &Join, member_id: &StrBytes, error: GroupError) -> GroupOutcome<()> {
     let mut outcome = GroupOutcome::answer(());
-    let refused = JoinRefused {
-        member_id: member_id.clone(),
-        error,
-    };
-    outcome.effects.push(super::super::Effect::Answer(
-        join.ticket,
-        Answer::Join(Err(refused)),
-    ));
+    let refused = JoinRefused { member_id: member_id.clone(), error };
+    outcome.effects.push(super::super::Effect::Answer(join.ticket, Answer::Join(Err(refused))));
     outcome
 }
 
@@ -112,10 +106,7 @@ impl Transition<'_> {
         if self.group.pending_joins.contains(&member_id) && join.group_instance_id.is_none() {
             return self.add_member(join, member_id);
         }
-        let member = match self
-            .group
-            .check_member(&member_id, join.group_instance_id.as_ref())
-        {
+        let member = match self.group.check_member(&member_id, join.group_instance_id.as_ref()) {
             Ok(member) => member,
             Err(error) => return self.refuse(join, &member_id, error),
         };
@@ -123,9 +114,7 @@ impl Transition<'_> {
         match self.group.state {
             State::PreparingRebalance => self.rejoin(join, &member_id),
             // It may not have got its answer: the generation is still the same.
-            State::CompletingRebalance if is_unchanged => {
-                self.accept(join, self.joined(&member_id))
-            }
+            State::CompletingRebalance if is_unchanged => self.accept(join, self.joined(&member_id)),
             State::CompletingRebalance => self.rejoin(join, &member_id),
             // The leader may know of a reason, such as a topic that grew; for the others nothing has changed.
             State::Stable if is_unchanged && !self.group.is_leader(&member_id) => {
@@ -154,10 +143,7 @@ impl Transition<'_> {
         self.group.insert(Member::joining(join, member_id.clone()));
         // It cannot heartbeat before it has its answer, and nobody tells us if its connection is gone. So it is removed
         // after a time; if it is still there it asks again.
-        self.set(
-            self.session_key(&member_id),
-            GroupConfig::NEW_MEMBER_JOIN_TIMEOUT_MS,
-        );
+        self.set(self.session_key(&member_id), GroupConfig::NEW_MEMBER_JOIN_TIMEOUT_MS);
         self.rebalance_or_complete_join();
     }
 
@@ -189,10 +175,7 @@ impl Transition<'_> {
     }
 
     fn fence_and_rename(&mut self, replaced: &StrBytes, member_id: &StrBytes) {
-        let fenced = JoinRefused {
-            member_id: replaced.clone(),
-            error: GroupError::FencedInstanceId,
-        };
+        let fenced = JoinRefused { member_id: replaced.clone(), error: GroupError::FencedInstanceId };
         self.answer_join(replaced, Err(fenced));
         self.answer_sync(replaced, Err(GroupError::FencedInstanceId));
         self.cancel(self.session_key(replaced));
@@ -202,11 +185,7 @@ impl Transition<'_> {
         let was_leader = self.group.is_leader(replaced);
         let was_pending_sync = self.group.pending_syncs.contains(replaced);
         self.group.remove(replaced);
-        self.group.insert(Member {
-            id: member_id.clone(),
-            is_new: false,
-            ..Member::clone(&old)
-        });
+        self.group.insert(Member { id: member_id.clone(), is_new: false, ..Member::clone(&old) });
         if was_leader {
             self.group.leader = Some(member_id.clone());
         }
@@ -220,16 +199,9 @@ impl Transition<'_> {
     fn take_over(&self, join: &Join, member_id: &StrBytes, old_leader: StrBytes) -> Joined {
         let joined = self.joined(member_id);
         if join.may_skip_assignment {
-            Joined {
-                skip_assignment: self.group.is_leader(member_id),
-                ..joined
-            }
+            Joined { skip_assignment: self.group.is_leader(member_id), ..joined }
         } else {
-            Joined {
-                leader: old_leader,
-                members: Vec::new(),
-                ..joined
-            }
+            Joined { leader: old_leader, members: Vec::new(), ..joined }
         }
     }
 
@@ -238,10 +210,7 @@ impl Transition<'_> {
     }
 
     fn refuse(&mut self, join: &Join, member_id: &StrBytes, error: GroupError) {
-        let refused = JoinRefused {
-            member_id: member_id.clone(),
-            error,
-        };
+        let refused = JoinRefused { member_id: member_id.clone(), error };
         self.answer(join.ticket, Answer::Join(Err(refused)));
     }
 

@@ -7,11 +7,7 @@ use crate::coordinator::group::hard::kept;
 
 impl GroupShard {
     /// LeaveGroup.
-    pub fn leave(
-        &self,
-        leave: &Leave,
-        now_ms: i64,
-    ) -> GroupOutcome<Result<LeaveAnswer, GroupError>> {
+    pub fn leave(&self, leave: &Leave, now_ms: i64) -> GroupOutcome<Result<LeaveAnswer, GroupError>> {
         if leave.group_id.is_empty() {
             return GroupOutcome::answer(Err(GroupError::InvalidGroupId));
         }
@@ -19,13 +15,9 @@ impl GroupShard {
             let nobody = |leaver: &Leaver| (leaver.clone(), Err(GroupError::UnknownMemberId));
             return GroupOutcome::answer(Ok(leave.members.iter().map(nobody).collect()));
         };
-        let mut transition =
-            Transition::new(kept(&leave.group_id), group.clone(), now_ms, &self.config);
-        let answer: LeaveAnswer = leave
-            .members
-            .iter()
-            .map(|leaver| (leaver.clone(), transition.leave(leaver)))
-            .collect();
+        let mut transition = Transition::new(kept(&leave.group_id), group.clone(), now_ms, &self.config);
+        let answer: LeaveAnswer =
+            leave.members.iter().map(|leaver| (leaver.clone(), transition.leave(leaver))).collect();
         if answer.iter().any(|(_, result)| result.is_ok()) {
             transition.rebalance_after_leave();
         }
@@ -36,15 +28,8 @@ impl GroupShard {
 impl Transition<'_> {
     fn leave(&mut self, leaver: &Leaver) -> Result<(), GroupError> {
         let member_id = if leaver.member_id.is_empty() {
-            let instance_id = leaver
-                .group_instance_id
-                .as_ref()
-                .ok_or(GroupError::UnknownMemberId)?;
-            self.group
-                .static_members
-                .get(instance_id)
-                .cloned()
-                .ok_or(GroupError::UnknownMemberId)?
+            let instance_id = leaver.group_instance_id.as_ref().ok_or(GroupError::UnknownMemberId)?;
+            self.group.static_members.get(instance_id).cloned().ok_or(GroupError::UnknownMemberId)?
         } else {
             leaver.member_id.clone()
         };
@@ -53,8 +38,7 @@ impl Transition<'_> {
             self.group.remove(&member_id);
             return Ok(());
         }
-        self.group
-            .check_member(&member_id, leaver.group_instance_id.as_ref())?;
+        self.group.check_member(&member_id, leaver.group_instance_id.as_ref())?;
         self.remove_member(&member_id);
         Ok(())
     }

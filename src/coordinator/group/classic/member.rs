@@ -1,7 +1,7 @@
 //! A member of a classic group, as the live group knows it.
 
 use bytes::Bytes;
-use kafka_protocol::protocol::StrBytes;
+use ottla_protocol::StrBytes;
 
 use super::super::commands::{Join, Protocol};
 use super::super::hard::{LoggedMember, kept};
@@ -57,10 +57,7 @@ impl Member {
             client_host: logged.client_host.clone(),
             rebalance_timeout_ms,
             session_timeout_ms: logged.session_timeout_ms,
-            protocols: vec![Protocol {
-                name: protocol.clone(),
-                metadata: logged.subscription.clone(),
-            }],
+            protocols: vec![Protocol { name: protocol.clone(), metadata: logged.subscription.clone() }],
             assignment: logged.assignment.clone(),
             awaiting_join: None,
             awaiting_sync: None,
@@ -95,13 +92,8 @@ impl Member {
 
     /// What the member told its leader for `protocol`; empty if it does not offer it.
     pub fn metadata(&self, protocol: &StrBytes) -> Bytes {
-        let offered = self
-            .protocols
-            .iter()
-            .find(|offered| offered.name == *protocol);
-        offered
-            .map(|offered| offered.metadata.clone())
-            .unwrap_or_default()
+        let offered = self.protocols.iter().find(|offered| offered.name == *protocol);
+        offered.map(|offered| offered.metadata.clone()).unwrap_or_default()
     }
 
     /// A member that waits for our answer cannot heartbeat, so its silence is no death. A new one can: it may be gone

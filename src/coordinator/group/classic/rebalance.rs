@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use kafka_protocol::protocol::StrBytes;
+use ottla_protocol::StrBytes;
 
 use super::super::commands::{JoinAnswer, JoinRefused, Joined, SyncAnswer};
 use super::super::hard::GroupRecord;
@@ -24,30 +24,13 @@ pub(in super::super) struct Transition<'a> {
 }
 
 impl<'a> Transition<'a> {
-    pub fn new(
-        group_id: StrBytes,
-        group: ClassicGroup,
-        now_ms: i64,
-        config: &'a GroupConfig,
-    ) -> Self {
-        Transition {
-            group_id,
-            group,
-            now_ms,
-            config,
-            records: Vec::new(),
-            effects: Vec::new(),
-        }
+    pub fn new(group_id: StrBytes, group: ClassicGroup, now_ms: i64, config: &'a GroupConfig) -> Self {
+        Transition { group_id, group, now_ms, config, records: Vec::new(), effects: Vec::new() }
     }
 
     pub fn finish<R>(self, response: R) -> GroupOutcome<R> {
         let soft = vec![SoftChange::Put(self.group_id, Box::new(self.group))];
-        Outcome {
-            response,
-            records: self.records,
-            soft,
-            effects: self.effects,
-        }
+        Outcome { response, records: self.records, soft, effects: self.effects }
     }
 
     pub fn has_records(&self) -> bool {
@@ -57,10 +40,7 @@ impl<'a> Transition<'a> {
     /// Logs the group as it is now.
     pub fn log_group(&mut self) {
         let group = Some(self.group.to_logged());
-        self.records.push(GroupRecord::Group {
-            group_id: self.group_id.clone(),
-            group,
-        });
+        self.records.push(GroupRecord::Group { group_id: self.group_id.clone(), group });
     }
 
     /// The membership changed: forms a new generation, or sees whether the one that is being formed is complete.
@@ -80,8 +60,7 @@ impl<'a> Transition<'a> {
         self.cancel(self.sync_key());
 
         let is_initial = self.group.state == State::Empty;
-        self.group
-            .transition_to(State::PreparingRebalance, self.now_ms);
+        self.group.transition_to(State::PreparingRebalance, self.now_ms);
         if is_initial {
             self.start_initial_delay();
         } else if self.group.have_all_members_joined() {
@@ -94,11 +73,7 @@ impl<'a> Transition<'a> {
     fn start_initial_delay(&mut self) {
         let step_ms = self.config.initial_rebalance_delay_ms;
         let remaining_ms = (self.group.rebalance_timeout_ms() - step_ms).max(0);
-        self.group.initial_delay = Some(InitialDelay {
-            step_ms,
-            remaining_ms,
-            is_member_added: false,
-        });
+        self.group.initial_delay = Some(InitialDelay { step_ms, remaining_ms, is_member_added: false });
         if step_ms == 0 {
             self.complete_join();
         } else {
@@ -111,16 +86,9 @@ impl<'a> Transition<'a> {
         if !delay.is_member_added || delay.remaining_ms == 0 {
             return self.complete_join();
         }
-        let step_ms = self
-            .config
-            .initial_rebalance_delay_ms
-            .min(delay.remaining_ms);
+        let step_ms = self.config.initial_rebalance_delay_ms.min(delay.remaining_ms);
         let remaining_ms = (delay.remaining_ms - delay.step_ms).max(0);
-        self.group.initial_delay = Some(InitialDelay {
-            step_ms,
-            remaining_ms,
-            is_member_added: false,
-        });
+        self.group.initial_delay = Some(InitialDelay { step_ms, remaining_ms, is_member_added: false });
         self.set(self.join_key(), step_ms);
     }
 
@@ -136,15 +104,9 @@ impl<'a> Transition<'a> {
     /// Begins the next generation with those who joined. Static members stay although they did not.
     pub fn complete_join(&mut self) {
         self.cancel(self.join_key());
-        let is_absent =
-            |member: &&Arc<Member>| member.awaiting_join.is_none() && !member.is_static();
-        let absent: Vec<StrBytes> = self
-            .group
-            .members
-            .values()
-            .filter(is_absent)
-            .map(|m| m.id.clone())
-            .collect();
+        let is_absent = |member: &&Arc<Member>| member.awaiting_join.is_none() && !member.is_static();
+        let absent: Vec<StrBytes> =
+            self.group.members.values().filter(is_absent).map(|m| m.id.clone()).collect();
         for member_id in absent {
             self.group.remove(&member_id);
             self.cancel(self.session_key(&member_id));
@@ -163,8 +125,7 @@ impl<'a> Transition<'a> {
             self.group.transition_to(State::Empty, self.now_ms);
             self.log_group();
         } else {
-            self.group
-                .transition_to(State::CompletingRebalance, self.now_ms);
+            self.group.transition_to(State::CompletingRebalance, self.now_ms);
             self.answer_all_joins();
             self.set(self.sync_key(), self.group.rebalance_timeout_ms());
         }
@@ -172,22 +133,13 @@ impl<'a> Transition<'a> {
 
     /// The leader stays if it joined, else the lead passes to a member that did.
     fn elect_joined_leader(&mut self) -> bool {
-        let Some(leader) = self
-            .group
-            .leader
-            .as_ref()
-            .and_then(|id| self.group.members.get(id))
-        else {
+        let Some(leader) = self.group.leader.as_ref().and_then(|id| self.group.members.get(id)) else {
             return false;
         };
         if leader.awaiting_join.is_some() {
             return true;
         }
-        let joined = self
-            .group
-            .members
-            .values()
-            .find(|member| member.awaiting_join.is_some());
+        let joined = self.group.members.values().find(|member| member.awaiting_join.is_some());
         let Some(id) = joined.map(|member| member.id.clone()) else {
             return false;
         };
@@ -218,11 +170,7 @@ impl<'a> Transition<'a> {
             protocol_name: self.group.protocol.clone(),
             leader: self.group.leader.clone().unwrap_or_default(),
             skip_assignment: false,
-            members: if is_leader {
-                self.group.joined_members()
-            } else {
-                Vec::new()
-            },
+            members: if is_leader { self.group.joined_members() } else { Vec::new() },
         }
     }
 
@@ -242,10 +190,7 @@ impl<'a> Transition<'a> {
     /// Removes a member that left or died. A JoinGroup of it that still waits is told to begin anew.
     pub fn remove_member(&mut self, member_id: &StrBytes) {
         self.cancel(self.session_key(member_id));
-        let refused = JoinRefused {
-            member_id: StrBytes::new(),
-            error: GroupError::UnknownMemberId,
-        };
+        let refused = JoinRefused { member_id: StrBytes::new(), error: GroupError::UnknownMemberId };
         self.answer_join(member_id, Err(refused));
         self.answer_sync(member_id, Err(GroupError::UnknownMemberId));
         self.group.remove(member_id);
@@ -253,10 +198,7 @@ impl<'a> Transition<'a> {
 
     /// Lets a member wait for the next generation. A JoinGroup of it that still waits was given up by its client.
     pub fn await_join(&mut self, member_id: &StrBytes, ticket: Ticket) {
-        let refused = JoinRefused {
-            member_id: member_id.clone(),
-            error: GroupError::RebalanceInProgress,
-        };
+        let refused = JoinRefused { member_id: member_id.clone(), error: GroupError::RebalanceInProgress };
         self.answer_join(member_id, Err(refused));
         if let Some(member) = self.group.member_mut(member_id) {
             member.awaiting_join = Some(ticket);
@@ -273,11 +215,7 @@ impl<'a> Transition<'a> {
 
     /// Answers the JoinGroup that the member waits for, if it does.
     pub fn answer_join(&mut self, member_id: &StrBytes, answer: JoinAnswer) -> bool {
-        match self
-            .group
-            .member_mut(member_id)
-            .and_then(|member| member.awaiting_join.take())
-        {
+        match self.group.member_mut(member_id).and_then(|member| member.awaiting_join.take()) {
             Some(ticket) => {
                 self.answer(ticket, Answer::Join(answer));
                 true
@@ -288,11 +226,7 @@ impl<'a> Transition<'a> {
 
     /// Answers the SyncGroup that the member waits for, if it does.
     pub fn answer_sync(&mut self, member_id: &StrBytes, answer: SyncAnswer) -> bool {
-        match self
-            .group
-            .member_mut(member_id)
-            .and_then(|member| member.awaiting_sync.take())
-        {
+        match self.group.member_mut(member_id).and_then(|member| member.awaiting_sync.take()) {
             Some(ticket) => {
                 self.answer(ticket, Answer::Sync(answer));
                 true
@@ -314,8 +248,7 @@ impl<'a> Transition<'a> {
     }
 
     pub fn set(&mut self, key: TimerKey, after_ms: i32) {
-        self.effects
-            .push(Effect::SetTimer(key, self.now_ms + i64::from(after_ms)));
+        self.effects.push(Effect::SetTimer(key, self.now_ms + i64::from(after_ms)));
     }
 
     pub fn cancel(&mut self, key: TimerKey) {
@@ -323,21 +256,14 @@ impl<'a> Transition<'a> {
     }
 
     pub fn session_key(&self, member_id: &StrBytes) -> TimerKey {
-        TimerKey::Session {
-            group_id: self.group_id.clone(),
-            member_id: member_id.clone(),
-        }
+        TimerKey::Session { group_id: self.group_id.clone(), member_id: member_id.clone() }
     }
 
     pub fn join_key(&self) -> TimerKey {
-        TimerKey::Join {
-            group_id: self.group_id.clone(),
-        }
+        TimerKey::Join { group_id: self.group_id.clone() }
     }
 
     pub fn sync_key(&self) -> TimerKey {
-        TimerKey::Sync {
-            group_id: self.group_id.clone(),
-        }
+        TimerKey::Sync { group_id: self.group_id.clone() }
     }
 }

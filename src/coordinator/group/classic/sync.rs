@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use kafka_protocol::protocol::StrBytes;
+use ottla_protocol::StrBytes;
 
 use super::super::commands::{Sync, Synced};
 use super::super::{Answer, Effect, GroupError, GroupOutcome, GroupShard};
@@ -18,8 +18,7 @@ impl GroupShard {
             Ok(group) => group,
             Err(error) => return refuse(sync, error),
         };
-        let mut transition =
-            Transition::new(kept(&sync.group_id), group.clone(), now_ms, &self.config);
+        let mut transition = Transition::new(kept(&sync.group_id), group.clone(), now_ms, &self.config);
         transition.sync(sync);
         transition.finish(())
     }
@@ -28,18 +27,14 @@ impl GroupShard {
         if sync.group_id.is_empty() {
             return Err(GroupError::InvalidGroupId);
         }
-        let group = self
-            .group(&sync.group_id)
-            .ok_or(GroupError::UnknownMemberId)?;
+        let group = self.group(&sync.group_id).ok_or(GroupError::UnknownMemberId)?;
         group.check_member(&sync.member_id, sync.group_instance_id.as_ref())?;
         if sync.generation_id != group.generation {
             return Err(GroupError::IllegalGeneration);
         }
-        let differs = |asked: &Option<StrBytes>, actual: &Option<StrBytes>| {
-            asked.is_some() && asked != actual
-        };
-        if differs(&sync.protocol_type, &group.protocol_type)
-            || differs(&sync.protocol_name, &group.protocol)
+        let differs =
+            |asked: &Option<StrBytes>, actual: &Option<StrBytes>| asked.is_some() && asked != actual;
+        if differs(&sync.protocol_type, &group.protocol_type) || differs(&sync.protocol_name, &group.protocol)
         {
             return Err(GroupError::InconsistentGroupProtocol);
         }
@@ -52,9 +47,7 @@ impl GroupShard {
 
 fn refuse(sync: &Sync, error: GroupError) -> GroupOutcome<()> {
     let mut outcome = GroupOutcome::answer(());
-    outcome
-        .effects
-        .push(Effect::Answer(sync.ticket, Answer::Sync(Err(error))));
+    outcome.effects.push(Effect::Answer(sync.ticket, Answer::Sync(Err(error))));
     outcome
 }
 
@@ -80,10 +73,8 @@ impl Transition<'_> {
             sync.assignments.iter().map(|(id, a)| (id, a)).collect();
         let member_ids: Vec<StrBytes> = self.group.members.keys().cloned().collect();
         for member_id in &member_ids {
-            let assignment = assignments
-                .remove(member_id)
-                .map(|a| Bytes::copy_from_slice(a))
-                .unwrap_or_default();
+            let assignment =
+                assignments.remove(member_id).map(|a| Bytes::copy_from_slice(a)).unwrap_or_default();
             if let Some(member) = self.group.member_mut(member_id) {
                 member.assignment = assignment;
             }
@@ -100,11 +91,7 @@ impl Transition<'_> {
     }
 
     fn synced(&self, member_id: &StrBytes) -> Synced {
-        let assignment = self
-            .group
-            .members
-            .get(member_id)
-            .map(|member| member.assignment.clone());
+        let assignment = self.group.members.get(member_id).map(|member| member.assignment.clone());
         Synced {
             protocol_type: self.group.protocol_type.clone(),
             protocol_name: self.group.protocol.clone(),

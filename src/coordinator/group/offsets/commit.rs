@@ -4,8 +4,7 @@ use super::super::classic::restart_session;
 use super::super::commands::{Commit, CommitPartition, CommitTopic, TopicResults};
 use super::super::hard::kept;
 use super::super::{
-    ClassicGroup, CommittedOffset, GroupError, GroupOutcome, GroupRecord, GroupShard, SoftChange,
-    State,
+    ClassicGroup, CommittedOffset, GroupError, GroupOutcome, GroupRecord, GroupShard, SoftChange, State,
 };
 
 impl GroupShard {
@@ -23,9 +22,7 @@ impl GroupShard {
         for topic in &commit.topics {
             for partition in &topic.partitions {
                 if self.check_metadata(partition).is_ok() {
-                    outcome
-                        .records
-                        .push(record(commit, topic, partition, now_ms));
+                    outcome.records.push(record(commit, topic, partition, now_ms));
                 }
             }
         }
@@ -33,8 +30,7 @@ impl GroupShard {
             None => outcome.soft.push(new_simple_group(commit, now_ms)),
             Some(group) => {
                 let member = group.members.get(&commit.member_id);
-                let is_session_kept =
-                    matches!(group.state, State::Stable | State::PreparingRebalance);
+                let is_session_kept = matches!(group.state, State::Stable | State::PreparingRebalance);
                 let effect = member.filter(|_| is_session_kept);
                 outcome
                     .effects
@@ -76,9 +72,8 @@ fn check_commit(commit: &Commit, group: Option<&ClassicGroup>) -> Result<(), Gro
     if commit.generation_id < 0 && group.state == State::Empty {
         return Ok(());
     }
-    let claims_membership = commit.generation_id >= 0
-        || !commit.member_id.is_empty()
-        || commit.group_instance_id.is_some();
+    let claims_membership =
+        commit.generation_id >= 0 || !commit.member_id.is_empty() || commit.group_instance_id.is_some();
     if claims_membership {
         group.check_member(&commit.member_id, commit.group_instance_id.as_ref())?;
         if commit.generation_id != group.generation {
@@ -94,20 +89,13 @@ fn check_commit(commit: &Commit, group: Option<&ClassicGroup>) -> Result<(), Gro
     Ok(())
 }
 
-fn record(
-    commit: &Commit,
-    topic: &CommitTopic,
-    partition: &CommitPartition,
-    now_ms: i64,
-) -> GroupRecord {
+fn record(commit: &Commit, topic: &CommitTopic, partition: &CommitPartition, now_ms: i64) -> GroupRecord {
     let offset = CommittedOffset {
         offset: partition.offset,
         leader_epoch: partition.leader_epoch,
         metadata: partition.metadata.clone(),
         commit_timestamp_ms: now_ms,
-        expire_timestamp_ms: commit
-            .retention_ms
-            .map(|retention_ms| now_ms.saturating_add(retention_ms)),
+        expire_timestamp_ms: commit.retention_ms.map(|retention_ms| now_ms.saturating_add(retention_ms)),
         topic_id: topic.topic_id,
     };
     GroupRecord::Offset {

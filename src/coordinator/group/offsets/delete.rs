@@ -1,6 +1,6 @@
 //! OffsetDelete, and what goes when a topic goes.
 
-use kafka_protocol::protocol::StrBytes;
+use ottla_protocol::StrBytes;
 
 use super::super::commands::{DeleteOffsets, TopicPartitions, TopicResults};
 use super::super::{ClassicGroup, GroupError, GroupOutcome, GroupRecord, GroupShard, State};
@@ -22,28 +22,13 @@ impl GroupShard {
             return GroupOutcome::answer(Err(GroupError::NonEmptyGroup));
         }
         let mut outcome = GroupOutcome::answer(());
-        for topic in delete
-            .topics
-            .iter()
-            .filter(|topic| !group.is_subscribed_to(&topic.name))
-        {
-            let committed = |index: &&i32| {
-                self.hard_state()
-                    .offset(&delete.group_id, &topic.name, **index)
-                    .is_some()
-            };
+        for topic in delete.topics.iter().filter(|topic| !group.is_subscribed_to(&topic.name)) {
+            let committed =
+                |index: &&i32| self.hard_state().offset(&delete.group_id, &topic.name, **index).is_some();
             let tombstones = topic.partitions.iter().filter(committed);
-            outcome
-                .records
-                .extend(tombstones.map(|index| tombstone(&delete.group_id, &topic.name, *index)));
+            outcome.records.extend(tombstones.map(|index| tombstone(&delete.group_id, &topic.name, *index)));
         }
-        outcome.map(|()| {
-            Ok(delete
-                .topics
-                .iter()
-                .map(|topic| results(group, topic))
-                .collect())
-        })
+        outcome.map(|()| Ok(delete.topics.iter().map(|topic| results(group, topic)).collect()))
     }
 
     /// Topics are gone: so are the offsets of all groups in them.
@@ -51,11 +36,7 @@ impl GroupShard {
         let mut outcome = GroupOutcome::answer(());
         for (group_id, offsets) in self.hard_state().all_offsets() {
             for (topic, partitions) in offsets.iter().filter(|(topic, _)| is_deleted(topic)) {
-                outcome.records.extend(
-                    partitions
-                        .keys()
-                        .map(|index| tombstone(group_id, topic, *index)),
-                );
+                outcome.records.extend(partitions.keys().map(|index| tombstone(group_id, topic, *index)));
             }
         }
         outcome
@@ -64,32 +45,15 @@ impl GroupShard {
 
 fn results(group: &ClassicGroup, topic: &TopicPartitions) -> TopicResults {
     let is_subscribed = group.is_subscribed_to(&topic.name);
-    let result = if is_subscribed {
-        Err(GroupError::GroupSubscribedToTopic)
-    } else {
-        Ok(())
-    };
+    let result = if is_subscribed { Err(GroupError::GroupSubscribedToTopic) } else { Ok(()) };
     TopicResults {
         name: topic.name.clone(),
         topic_id: topic.topic_id,
-        partitions: topic
-            .partitions
-            .iter()
-            .map(|index| (*index, result))
-            .collect(),
+        partitions: topic.partitions.iter().map(|index| (*index, result)).collect(),
     }
 }
 
 /// Removes one committed offset.
-pub(in super::super) fn tombstone(
-    group_id: &StrBytes,
-    topic: &StrBytes,
-    partition: i32,
-) -> GroupRecord {
-    GroupRecord::Offset {
-        group_id: group_id.clone(),
-        topic: topic.clone(),
-        partition,
-        offset: None,
-    }
+pub(in super::super) fn tombstone(group_id: &StrBytes, topic: &StrBytes, partition: i32) -> GroupRecord {
+    GroupRecord::Offset { group_id: group_id.clone(), topic: topic.clone(), partition, offset: None }
 }

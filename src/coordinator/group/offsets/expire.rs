@@ -1,10 +1,9 @@
 //! `offsets.retention.minutes`: offsets that nobody needs any more, and groups that are left without any.
 
-use kafka_protocol::protocol::StrBytes;
+use ottla_protocol::StrBytes;
 
 use super::super::{
-    ClassicGroup, CommittedOffset, Effect, GroupOutcome, GroupRecord, GroupShard, SoftChange,
-    State, TimerKey,
+    ClassicGroup, CommittedOffset, Effect, GroupOutcome, GroupRecord, GroupShard, SoftChange, State, TimerKey,
 };
 use super::delete::tombstone;
 
@@ -30,10 +29,7 @@ impl GroupShard {
     }
 
     pub(in super::super) fn next_retention_check(&self, now_ms: i64) -> Effect {
-        Effect::SetTimer(
-            TimerKey::OffsetsRetention,
-            now_ms + self.config.offsets_retention_check_interval_ms,
-        )
+        Effect::SetTimer(TimerKey::OffsetsRetention, now_ms + self.config.offsets_retention_check_interval_ms)
     }
 
     fn expire_group(
@@ -58,10 +54,7 @@ impl GroupShard {
         // Without members, offsets and members to come, nothing is left of the group.
         if !is_any_left && group.state == State::Empty && group.pending_joins.is_empty() {
             if self.hard_state().group(group_id).is_some() {
-                outcome.records.push(GroupRecord::Group {
-                    group_id: group_id.clone(),
-                    group: None,
-                });
+                outcome.records.push(GroupRecord::Group { group_id: group_id.clone(), group: None });
             }
             outcome.soft.push(SoftChange::Remove(group_id.clone()));
         }
@@ -83,14 +76,10 @@ impl GroupShard {
 fn retention_since(group: &ClassicGroup) -> RetentionSince {
     match group.state {
         _ if group.protocol_type.is_none() => RetentionSince::Commit,
-        State::Empty => group
-            .state_timestamp_ms
-            .map_or(RetentionSince::Commit, RetentionSince::Time),
+        State::Empty => group.state_timestamp_ms.map_or(RetentionSince::Commit, RetentionSince::Time),
         State::Stable if group.is_consumer_protocol() && group.subscribed_topics.is_some() => {
             RetentionSince::Commit
         }
-        State::Stable | State::PreparingRebalance | State::CompletingRebalance => {
-            RetentionSince::Never
-        }
+        State::Stable | State::PreparingRebalance | State::CompletingRebalance => RetentionSince::Never,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kafka_protocol::protocol::StrBytes;
+use ottla_protocol::StrBytes;
 use uuid::Uuid;
 
 use super::super::commands::{FetchOffsets, FetchedOffset, FetchedTopic, TopicPartitions};
@@ -16,10 +16,7 @@ impl GroupShard {
     pub fn fetch_offsets(&self, fetch: &FetchOffsets) -> Vec<FetchedTopic> {
         let offsets = self.hard_state().offsets(&fetch.group_id);
         match &fetch.topics {
-            Some(topics) => topics
-                .iter()
-                .map(|topic| fetch_topic(topic, offsets))
-                .collect(),
+            Some(topics) => topics.iter().map(|topic| fetch_topic(topic, offsets)).collect(),
             None => offsets.into_iter().flatten().map(all_of_topic).collect(),
         }
     }
@@ -35,11 +32,7 @@ fn fetch_topic(topic: &TopicPartitions, offsets: Option<&GroupOffsets>) -> Fetch
         }
     };
     let partitions = topic.partitions.iter().map(fetch).collect();
-    FetchedTopic {
-        name: topic.name.clone(),
-        topic_id: topic.topic_id,
-        partitions,
-    }
+    FetchedTopic { name: topic.name.clone(), topic_id: topic.topic_id, partitions }
 }
 
 /// A topic of the same name that was deleted since.
@@ -51,10 +44,7 @@ fn all_of_topic((name, partitions): (&StrBytes, &BTreeMap<i32, CommittedOffset>)
     FetchedTopic {
         name: name.clone(),
         topic_id: Uuid::nil(),
-        partitions: partitions
-            .iter()
-            .map(|(index, offset)| fetched(*index, offset))
-            .collect(),
+        partitions: partitions.iter().map(|(index, offset)| fetched(*index, offset)).collect(),
     }
 }
 
@@ -68,10 +58,5 @@ fn fetched(index: i32, offset: &CommittedOffset) -> FetchedOffset {
 }
 
 fn none(index: i32) -> FetchedOffset {
-    FetchedOffset {
-        index,
-        offset: -1,
-        leader_epoch: -1,
-        metadata: StrBytes::new(),
-    }
+    FetchedOffset { index, offset: -1, leader_epoch: -1, metadata: StrBytes::new() }
 }
