@@ -13,7 +13,7 @@
 //! | [`server`] | listeners, connections |
 //! | [`handlers`] | the API table, one file per Kafka API |
 //! | [`broker`] | partitions, delayed fetches, fetch sessions, the metadata log's IO |
-//! | `coordinator` | groups, as pure machines over `__consumer_offsets` |
+//! | [`coordinator`] | groups, as pure machines over `__consumer_offsets` |
 //! | `metadata` | the image of the cluster and the controller that decides its records |
 //! | [`clock`] | the one place that asks for time and chance |
 //! | [`start`] | puts the rooms together |
@@ -21,6 +21,7 @@
 pub mod broker;
 pub mod clock;
 pub mod config;
+pub mod coordinator;
 pub mod handlers;
 pub mod server;
 pub mod start;

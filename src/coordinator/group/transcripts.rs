@@ -92,10 +92,12 @@ impl Player {
         let group_id = args.text("group", "g");
         match name {
             "config" => {
-                let mut config = GroupConfig::default();
-                config.initial_rebalance_delay_ms = args.number("delay", 0);
-                config.max_size = args.number("max_size", 1_000);
-                config.offset_metadata_max_bytes = args.number("metadata", 4_096);
+                let config = GroupConfig {
+                    initial_rebalance_delay_ms: args.number("delay", 0),
+                    max_size: args.number("max_size", 1_000),
+                    offset_metadata_max_bytes: args.number("metadata", 4_096),
+                    ..GroupConfig::default()
+                };
                 *self = Player::new(config);
                 Vec::new()
             }
