@@ -1,0 +1,47 @@
+// Scenarios for the Go clients: `client CLIENT SCENARIO` prints what it saw (see ../README.md).
+//
+// A scenario is written once, against the small interface in client.go; one file per library adapts it.
+package main
+
+import (
+	"fmt"
+	"log"
+	"os"
+)
+
+var clients = map[string]Client{
+	"franz-go": franz{},
+	"sarama":   saramaClient{},
+	"kafka-go": kafkaGo{},
+}
+
+var scenarios = map[string]func(Client){
+	"codecs":      codecs,
+	"keys":        keys,
+	"headers":     headers,
+	"nulls":       nulls,
+	"timestamps":  timestamps,
+	"batches":     batches,
+	"sizes":       sizes,
+	"seek":        seek,
+	"idempotence": idempotence,
+	"groups":      groups,
+	"cooperative": cooperative,
+	"static":      static,
+	"commit":      commit,
+	"reset":       reset,
+	"pause":       pause,
+	"regex":       regex,
+	"topics":      topics,
+	"admin":       admin,
+	"restart":     restart,
+}
+
+func main() {
+	log.SetFlags(log.Ltime | log.Lmicroseconds)
+	if len(os.Args) != 3 || clients[os.Args[1]] == nil || scenarios[os.Args[2]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: client franz-go|sarama|kafka-go SCENARIO")
+		os.Exit(2)
+	}
+	scenarios[os.Args[2]](clients[os.Args[1]])
+}
