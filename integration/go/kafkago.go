@@ -32,7 +32,10 @@ func (kafkaGo) Code(err error) (int16, bool) {
 	return 0, false
 }
 
-type kafkaGoProducer struct{ *kafka.Writer }
+type kafkaGoProducer struct {
+	*kafka.Writer
+	again bool
+}
 
 // byPartition sends each message to the partition that it carries.
 func byPartition(m kafka.Message, _ ...int) int { return int(m.WriterData.(int32)) }
@@ -59,7 +62,7 @@ func (kafkaGo) Producer(o ProducerOptions) Producer {
 	if o.RetryForever {
 		w.MaxAttempts = 1000
 	}
-	return kafkaGoProducer{w}
+	return kafkaGoProducer{w, o.RetryForever}
 }
 
 func (p kafkaGoProducer) Produce(records ...Record) error {
@@ -74,7 +77,20 @@ func (p kafkaGoProducer) Produce(records ...Record) error {
 		}
 		batch = append(batch, out)
 	}
-	return p.WriteMessages(background, batch...)
+	err := p.WriteMessages(background, batch...)
+	var failed kafka.WriteErrors
+	for p.again && errors.As(err, &failed) {
+		// Some errors of a restart, such as a partition without leader, are left to the user.
+		var left []kafka.Message
+		for i, e := range failed {
+			if e != nil {
+				left = append(left, batch[i])
+			}
+		}
+		batch = left
+		err = p.WriteMessages(background, batch...)
+	}
+	return err
 }
 
 func (kafkaGoProducer) Forget(string) {}
