@@ -27,9 +27,10 @@ pub(super) const LOG_APPEND_TIME_FLAG: i16 = 0x08;
 pub(super) const TRANSACTIONAL_FLAG: i16 = 0x10;
 pub(super) const CONTROL_FLAG: i16 = 0x20;
 pub(super) const DELETE_HORIZON_FLAG: i16 = 0x40;
+const KNOWN_ATTRIBUTES: i16 = 0x7f;
 
 /// The smallest record of magic 0: Kafka refuses a length below it whatever the magic.
-const LEGACY_RECORD_OVERHEAD_BYTES: i32 = 14;
+pub(super) const LEGACY_RECORD_OVERHEAD_BYTES: i32 = 14;
 
 /// `message.timestamp.type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,6 +66,9 @@ impl BatchHeader {
         let batch_length = i32::from_be_bytes(at(bytes, LENGTH_AT));
         if batch_length < LEGACY_RECORD_OVERHEAD_BYTES {
             return Err(BatchError::TooShort { length: batch_length });
+        }
+        if batch_length > i32::MAX - LOG_OVERHEAD_BYTES as i32 {
+            return Err(BatchError::TooLong { length: batch_length });
         }
         match magic {
             2 => {}
@@ -146,6 +150,9 @@ impl BatchHeader {
     }
 
     pub(super) fn with_timestamps(self, timestamp_type: TimestampType, max_timestamp_ms: i64) -> Self {
+        if (self.timestamp_type(), self.max_timestamp_ms) == (timestamp_type, max_timestamp_ms) {
+            return self;
+        }
         Self { attributes: with_timestamp_type(self.attributes, timestamp_type), max_timestamp_ms, ..self }
     }
 
@@ -172,6 +179,10 @@ pub enum BatchError {
     TooShort {
         length: i32,
     },
+    /// The length and what it does not count pass 2 GiB.
+    TooLong {
+        length: i32,
+    },
     /// Message format 0 or 1, which Kafka 4 no longer takes (KIP-724) and which this crate does not read.
     OldMagic(u8),
     InvalidMagic(i8),
@@ -187,6 +198,7 @@ impl fmt::Display for BatchError {
                     "Record size {length} is less than the minimum record overhead ({LEGACY_RECORD_OVERHEAD_BYTES})"
                 )
             }
+            Self::TooLong { length } => write!(f, "Record size {length} is larger than any record batch"),
             Self::OldMagic(magic) => write!(f, "Record batches of magic {magic} are not supported"),
             Self::InvalidMagic(magic) => write!(f, "Invalid magic found in record: {magic}"),
         }
@@ -195,10 +207,11 @@ impl fmt::Display for BatchError {
 
 impl std::error::Error for BatchError {}
 
+/// Drops the bits that have no meaning, as Kafka does when it writes attributes anew.
 pub(super) fn with_timestamp_type(attributes: i16, timestamp_type: TimestampType) -> i16 {
     match timestamp_type {
-        TimestampType::CreateTime => attributes & !LOG_APPEND_TIME_FLAG,
-        TimestampType::LogAppendTime => attributes | LOG_APPEND_TIME_FLAG,
+        TimestampType::CreateTime => attributes & KNOWN_ATTRIBUTES & !LOG_APPEND_TIME_FLAG,
+        TimestampType::LogAppendTime => attributes & KNOWN_ATTRIBUTES | LOG_APPEND_TIME_FLAG,
     }
 }
 

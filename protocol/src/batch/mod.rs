@@ -15,6 +15,7 @@
 mod builder;
 mod header;
 mod records;
+mod rules;
 mod stream;
 mod validate;
 mod validated;
@@ -24,10 +25,11 @@ mod view;
 pub use builder::BatchBuilder;
 pub use header::{BATCH_HEADER_BYTES, BatchError, BatchHeader, LOG_OVERHEAD_BYTES, TimestampType};
 pub use records::{Headers, MalformedRecords, RecordView, Records};
-pub use validate::{
-    INFLATION_RATIO_MAX, InvalidBatch, InvalidBatchKind, RecordError, TargetCompression, ValidationRules,
-    validate,
+pub use rules::{
+    INFLATION_RATIO_MAX, InvalidBatch, InvalidBatchKind, RECORD_ERRORS_MAX, RecordError, TargetCompression,
+    ValidationRules,
 };
+pub use validate::validate;
 pub use validated::{ValidatedBatch, ValidatedBatches};
 pub use view::{Batches, RecordBatch};
 

@@ -11,7 +11,10 @@ use crate::codec::{CHUNK_BYTES, CodecError};
 pub(super) struct RecordMeta {
     pub offset_delta: i32,
     pub timestamp_delta: i64,
-    pub has_key: bool,
+    /// Bytes; negative for null.
+    pub key_size: i32,
+    /// Bytes; negative for null.
+    pub value_size: i32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +78,7 @@ impl<'a> RecordStream<'a> {
         if read != length {
             return Err(MalformedRecords::WrongSize { declared, read: read as i64 }.into());
         }
-        Ok(RecordMeta { offset_delta, timestamp_delta, has_key: key_length >= 0 })
+        Ok(RecordMeta { offset_delta, timestamp_delta, key_size: key_length, value_size: value_length })
     }
 
     /// Fails unless the stream ends here.

@@ -7,133 +7,25 @@ use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
-use super::header::{ATTRIBUTES_AT, BATCH_HEADER_BYTES, COMPRESSION_MASK, LENGTH_AT, LOG_OVERHEAD_BYTES};
+use super::header::{
+    ATTRIBUTES_AT, BATCH_HEADER_BYTES, COMPRESSION_MASK, LEGACY_RECORD_OVERHEAD_BYTES, LENGTH_AT,
+    LOG_OVERHEAD_BYTES,
+};
 use super::stream::{RecordMeta, RecordStream, StreamError};
 use super::view::{patch_crc, put};
 use super::{
     BatchBuilder, BatchError, Batches, MalformedRecords, NO_TIMESTAMP, RecordBatch, Records, TimestampType,
 };
-use super::{ValidatedBatch, ValidatedBatches};
+use super::{
+    InvalidBatch, InvalidBatchKind, RECORD_ERRORS_MAX, RecordError, TargetCompression, ValidatedBatch,
+    ValidatedBatches, ValidationRules,
+};
 use crate::codec::{self, CodecError, Compression};
 
-/// A batch may inflate to this many times `max.message.bytes` (but at least of its default). Producers count their
-/// own limits before compression, so that honest batches stay far below.
-pub const INFLATION_RATIO_MAX: usize = 256;
-/// The default of `message.max.bytes`.
-const DEFAULT_MAX_MESSAGE_BYTES: usize = 1024 * 1024 + LOG_OVERHEAD_BYTES;
 /// Produce takes zstd from this version on (KIP-110).
 const ZSTD_SINCE_PRODUCE: i16 = 7;
-/// Kafka names three bad records in its message; the answer lists all.
+/// Kafka names three bad records in its message; the answer lists more.
 const SHOWN_RECORD_ERRORS: usize = 3;
-
-/// The configuration of the topic, and the request's context.
-#[derive(Debug, Clone)]
-pub struct ValidationRules<'a> {
-    pub topic: &'a str,
-    pub partition: i32,
-    /// The Produce request's version.
-    pub produce_version: i16,
-    pub now_ms: i64,
-    /// `max.message.bytes`
-    pub max_message_bytes: usize,
-    /// `compression.type`
-    pub compression: TargetCompression,
-    /// `message.timestamp.type`
-    pub timestamp_type: TimestampType,
-    /// `message.timestamp.before.max.ms`
-    pub timestamp_before_max_ms: i64,
-    /// `message.timestamp.after.max.ms`
-    pub timestamp_after_max_ms: i64,
-    /// `cleanup.policy` contains `compact`
-    pub is_compacted: bool,
-}
-
-impl<'a> ValidationRules<'a> {
-    /// A topic with Kafka's defaults.
-    pub fn new(topic: &'a str, partition: i32, produce_version: i16, now_ms: i64) -> Self {
-        Self {
-            topic,
-            partition,
-            produce_version,
-            now_ms,
-            max_message_bytes: DEFAULT_MAX_MESSAGE_BYTES,
-            compression: TargetCompression::Producer,
-            timestamp_type: TimestampType::CreateTime,
-            timestamp_before_max_ms: i64::MAX,
-            timestamp_after_max_ms: 60 * 60 * 1000,
-            is_compacted: false,
-        }
-    }
-
-    fn inflation_limit(&self) -> usize {
-        self.max_message_bytes.max(DEFAULT_MAX_MESSAGE_BYTES).saturating_mul(INFLATION_RATIO_MAX)
-    }
-}
-
-/// `compression.type`, with the level of `compression.{gzip,lz4,zstd}.level`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TargetCompression {
-    /// What the producer chose.
-    #[default]
-    Producer,
-    Codec {
-        codec: Compression,
-        level: Option<i32>,
-    },
-}
-
-/// Why records are refused. Nothing of them is appended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidBatch {
-    pub kind: InvalidBatchKind,
-    /// For the answer's `error_message`; none where Kafka sends none.
-    pub message: Option<String>,
-    /// For the answer's `record_errors` (KIP-467).
-    pub record_errors: Vec<RecordError>,
-}
-
-/// Named as Kafka names the error codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InvalidBatchKind {
-    CorruptMessage,
-    MessageTooLarge,
-    InvalidTimestamp,
-    UnsupportedCompressionType,
-    InvalidRecord,
-    UnknownServerError,
-}
-
-impl InvalidBatchKind {
-    /// The code on the wire.
-    pub fn code(self) -> i16 {
-        match self {
-            Self::UnknownServerError => -1,
-            Self::CorruptMessage => 2,
-            Self::MessageTooLarge => 10,
-            Self::InvalidTimestamp => 32,
-            Self::UnsupportedCompressionType => 76,
-            Self::InvalidRecord => 87,
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordError {
-    /// The record's place in the batch, from 0.
-    pub batch_index: i32,
-    pub message: Option<String>,
-}
-
-impl fmt::Display for InvalidBatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.message {
-            Some(message) => f.write_str(message),
-            None => write!(f, "{:?}", self.kind),
-        }
-    }
-}
-
-impl std::error::Error for InvalidBatch {}
 
 /// Checks the records of one partition of a Produce request.
 pub fn validate(records: Bytes, rules: &ValidationRules<'_>) -> Result<ValidatedBatches, InvalidBatch> {
@@ -170,30 +62,30 @@ struct Summary {
 }
 
 impl Validator<'_> {
-    /// Produce takes one batch of magic 2 per partition.
+    /// Produce takes one batch of magic 2 per partition; a torn one behind it is dropped, as Kafka does.
     fn only_batch(&self, records: Bytes) -> Result<RecordBatch, InvalidBatch> {
         let mut batches = Batches::new(records);
         let batch = match batches.next() {
             Some(Ok(batch)) => batch,
-            Some(Err(error)) => return Err(self.unreadable(error)),
-            None => return Err(invalid(InvalidBatchKind::InvalidRecord)),
+            Some(Err(error)) => return Err(unreadable(error)),
+            None => {
+                return Err(invalid_record(
+                    "a Produce request must have a record batch per partition".to_owned(),
+                ));
+            }
         };
-        if batch.compression() == Some(Compression::Zstd) && self.rules.produce_version < ZSTD_SINCE_PRODUCE {
-            return Err(invalid(InvalidBatchKind::UnsupportedCompressionType));
+        let version = self.rules.produce_version;
+        if batch.compression() == Some(Compression::Zstd) && version < ZSTD_SINCE_PRODUCE {
+            let reason = format!("Produce requests of version {version} are not allowed to use zstd");
+            return Err(refused(InvalidBatchKind::UnsupportedCompressionType, reason));
         }
         match batches.next() {
             None => Ok(batch),
-            Some(Ok(_)) => Err(invalid(InvalidBatchKind::InvalidRecord)),
-            Some(Err(error)) => Err(self.unreadable(error)),
-        }
-    }
-
-    fn unreadable(&self, error: BatchError) -> InvalidBatch {
-        match error {
-            BatchError::OldMagic(_) | BatchError::Truncated => invalid(InvalidBatchKind::InvalidRecord),
-            BatchError::TooShort { .. } | BatchError::InvalidMagic(_) => {
-                invalid(InvalidBatchKind::CorruptMessage)
-            }
+            Some(Ok(_)) => Err(invalid_record(
+                "a Produce request must have only one record batch per partition".to_owned(),
+            )),
+            // Kafka puts its words on the wire for the first batch alone.
+            Some(Err(error)) => Err(InvalidBatch { message: None, ..unreadable(error) }),
         }
     }
 
@@ -201,7 +93,7 @@ impl Validator<'_> {
     fn check_envelope(&self, batch: &RecordBatch) -> Result<(), InvalidBatch> {
         if batch.base_offset != 0 {
             let found = batch.base_offset;
-            return Err(self.invalid_record(format!(
+            return Err(invalid_record(format!(
                 "The baseOffset of the record batch in the append to {self} should be 0, but it is {found}"
             )));
         }
@@ -214,39 +106,40 @@ impl Validator<'_> {
         }
         if !batch.is_crc_valid() {
             let crc = batch.crc;
-            let message = format!("Record is corrupt (stored crc = {crc}) in topic partition {self}.");
-            return Err(InvalidBatch { message: Some(message), ..invalid(InvalidBatchKind::CorruptMessage) });
+            let reason = format!("Record is corrupt (stored crc = {crc}) in topic partition {self}.");
+            return Err(refused(InvalidBatchKind::CorruptMessage, reason));
         }
         Ok(())
     }
 
     fn check_header(&self, batch: &RecordBatch) -> Result<Compression, InvalidBatch> {
-        let codec = batch.compression().ok_or_else(|| invalid(InvalidBatchKind::UnknownServerError))?;
+        let codec =
+            batch.compression().ok_or_else(|| broken(format!("Unknown compression type in {self}")))?;
         let (base, last) = (batch.base_offset, batch.last_offset());
         let count = batch.records_count;
         let spanned = last - base + 1;
         if spanned <= 0 {
-            return Err(self.invalid_record(format!(
+            return Err(invalid_record(format!(
                 "Batch has an invalid offset range: [{base}, {last}] in topic partition {self}"
             )));
         }
         if count <= 0 {
-            return Err(self.invalid_record(format!(
+            return Err(invalid_record(format!(
                 "Invalid reported count for record batch: {count} in topic partition {self}"
             )));
         }
         if spanned != i64::from(count) {
-            return Err(self.invalid_record(format!(
+            return Err(invalid_record(format!(
                 "Inconsistent batch offset range [{base}, {last}] and count of records {count} in topic partition {self}"
             )));
         }
         if batch.is_control() {
-            return Err(self.invalid_record(format!(
+            return Err(invalid_record(format!(
                 "Clients are not allowed to write control records in topic partition {self}"
             )));
         }
         if batch.has_producer_id() && batch.base_sequence < 0 {
-            return Err(self.invalid_record(format!(
+            return Err(invalid_record(format!(
                 "Invalid sequence number {} in record batch with producerId {} in topic partition {self}",
                 batch.base_sequence, batch.producer_id
             )));
@@ -267,17 +160,21 @@ impl Validator<'_> {
                 stream.finish()
             }),
         };
-        walked.map_err(|error| self.unwalkable(error))?;
+        walked.map_err(|error| self.unwalkable(error, codec))?;
         walk.finish()
     }
 
-    fn unwalkable(&self, error: StreamError) -> InvalidBatch {
+    fn unwalkable(&self, error: StreamError, codec: Compression) -> InvalidBatch {
         match error {
-            StreamError::Malformed(error) => self.invalid_record(error.to_string()),
+            // Kafka's readers of plain and of inflated records do not agree on this one.
+            StreamError::Malformed(MalformedRecords::VarintTooLong) if codec == Compression::None => {
+                broken(format!("A varint is too long in {self}"))
+            }
+            StreamError::Malformed(error) => invalid_record(format!("{error} in {self}")),
             StreamError::Codec(CodecError::TooLarge { limit }) => too_large(format!(
                 "The record batch in the append to {self} inflates to more than {limit} bytes."
             )),
-            StreamError::Codec(CodecError::Corrupt(_)) => invalid(InvalidBatchKind::UnknownServerError),
+            StreamError::Codec(error @ CodecError::Corrupt(_)) => broken(format!("{error} in {self}")),
         }
     }
 
@@ -297,15 +194,18 @@ impl Validator<'_> {
         }
         let rewritten = match (source == target, summary.is_consecutive) {
             (true, true) => return Ok(batch),
+            (true, false) => {
+                return Err(broken(format!("Offsets in a compressed batch do not count from 0 in {self}")));
+            }
             (false, true) => recompress(&batch, source, target, level, self.rules.max_message_bytes),
-            (_, false) => renumber(&batch, target, level, self.rules.inflation_limit()),
+            (false, false) => renumber(&batch, target, level, self.rules.inflation_limit()),
         };
         let limit = self.rules.max_message_bytes;
         match rewritten {
             Ok(batch) if batch.size() <= limit => Ok(batch),
             Ok(batch) => Err(self.too_large_rewritten(batch.size())),
             Err(CodecError::TooLarge { .. }) => Err(self.too_large_rewritten(limit + 1)),
-            Err(CodecError::Corrupt(_)) => Err(invalid(InvalidBatchKind::UnknownServerError)),
+            Err(error @ CodecError::Corrupt(_)) => Err(broken(format!("{error} in {self}"))),
         }
     }
 
@@ -314,10 +214,6 @@ impl Validator<'_> {
         too_large(format!(
             "Message batch size is {size} bytes in append to partition {self} which exceeds the maximum configured size of {limit}."
         ))
-    }
-
-    fn invalid_record(&self, message: String) -> InvalidBatch {
-        InvalidBatch { message: Some(message), ..invalid(InvalidBatchKind::InvalidRecord) }
     }
 }
 
@@ -337,6 +233,7 @@ struct RecordChecks<'v> {
     summary: Summary,
     has_invalid_timestamp: bool,
     errors: Vec<RecordError>,
+    errors_count: usize,
 }
 
 impl<'v> RecordChecks<'v> {
@@ -353,19 +250,24 @@ impl<'v> RecordChecks<'v> {
             },
             has_invalid_timestamp: false,
             errors: Vec::new(),
+            errors_count: 0,
         }
     }
 
     #[inline]
     fn check(&mut self, record: RecordMeta) {
         let timestamp_ms = self.batch.timestamp_of(record.timestamp_delta);
-        if self.validator.rules.is_compacted && !record.has_key {
+        if self.validator.rules.is_compacted && record.key_size < 0 {
             let partition = self.validator;
             self.refuse(format!(
                 "Compacted topic cannot accept message without key in topic partition {partition}"
             ));
-        } else if self.is_out_of_range(timestamp_ms) {
-            self.refuse_timestamp(timestamp_ms, self.batch.offset_of(record.offset_delta));
+        } else if self.checks_timestamps && timestamp_ms != NO_TIMESTAMP {
+            if self.is_out_of_range(timestamp_ms) {
+                self.refuse_timestamp(timestamp_ms, record);
+            }
+        } else if self.batch.timestamp_type() == TimestampType::LogAppendTime {
+            self.refuse_timestamp_type(timestamp_ms, record);
         }
         if timestamp_ms > self.summary.max_timestamp_ms {
             self.summary.max_timestamp_ms = timestamp_ms;
@@ -377,9 +279,6 @@ impl<'v> RecordChecks<'v> {
 
     #[inline]
     fn is_out_of_range(&self, timestamp_ms: i64) -> bool {
-        if !self.checks_timestamps || timestamp_ms == NO_TIMESTAMP {
-            return self.batch.timestamp_type() == TimestampType::LogAppendTime;
-        }
         let rules = self.validator.rules;
         let age_ms = rules.now_ms.wrapping_sub(timestamp_ms);
         age_ms > rules.timestamp_before_max_ms || age_ms.wrapping_neg() > rules.timestamp_after_max_ms
@@ -387,13 +286,17 @@ impl<'v> RecordChecks<'v> {
 
     #[cold]
     fn refuse(&mut self, message: String) {
-        self.errors.push(RecordError { batch_index: self.index, message: Some(message) });
+        self.errors_count += 1;
+        if self.errors.len() < RECORD_ERRORS_MAX {
+            self.errors.push(RecordError { batch_index: self.index, message: Some(message) });
+        }
     }
 
     #[cold]
-    fn refuse_timestamp(&mut self, timestamp_ms: i64, offset: i64) {
+    fn refuse_timestamp(&mut self, timestamp_ms: i64, record: RecordMeta) {
         self.has_invalid_timestamp = true;
         let rules = self.validator.rules;
+        let offset = self.batch.offset_of(record.offset_delta);
         let earliest_ms = rules.now_ms.wrapping_sub(rules.timestamp_before_max_ms);
         let latest_ms = rules.now_ms.wrapping_add(rules.timestamp_after_max_ms);
         self.refuse(format!(
@@ -401,28 +304,43 @@ impl<'v> RecordChecks<'v> {
         ));
     }
 
+    #[cold]
+    fn refuse_timestamp_type(&mut self, timestamp_ms: i64, record: RecordMeta) {
+        self.has_invalid_timestamp = true;
+        let offset = self.batch.offset_of(record.offset_delta);
+        let (key_size, value_size) = (record.key_size.max(0), record.value_size.max(0));
+        self.refuse(format!(
+            "Invalid timestamp type in message DefaultRecord(offset={offset}, timestamp={timestamp_ms}, key={key_size} bytes, value={value_size} bytes). Producer should not set timestamp type to LogAppendTime."
+        ));
+    }
+
     fn finish(self) -> Result<Summary, InvalidBatch> {
         if self.errors.is_empty() {
             return Ok(self.summary);
         }
-        if self.has_invalid_timestamp {
-            let message = "One or more records have been rejected due to invalid timestamp".to_owned();
-            return Err(InvalidBatch {
-                message: Some(message),
-                record_errors: self.errors,
-                kind: InvalidBatchKind::InvalidTimestamp,
-            });
-        }
-        let shown: Vec<String> = self.errors.iter().take(SHOWN_RECORD_ERRORS).map(shown_as_in_java).collect();
-        let message = format!(
-            "One or more records have been rejected due to {} record errors in total, and only showing the first three errors at most: [{}]",
-            self.errors.len(),
-            shown.join(", ")
-        );
+        let kind = match self.has_invalid_timestamp {
+            true => InvalidBatchKind::InvalidTimestamp,
+            false => InvalidBatchKind::InvalidRecord,
+        };
+        let message = match kind {
+            InvalidBatchKind::InvalidTimestamp => {
+                "One or more records have been rejected due to invalid timestamp".to_owned()
+            }
+            _ => {
+                let shown: Vec<String> =
+                    self.errors.iter().take(SHOWN_RECORD_ERRORS).map(shown_as_in_java).collect();
+                format!(
+                    "One or more records have been rejected due to {} record errors in total, and only showing the first three errors at most: [{}]",
+                    self.errors_count,
+                    shown.join(", ")
+                )
+            }
+        };
         Err(InvalidBatch {
-            message: Some(message),
+            kind,
+            message: Some(message.clone()),
+            reason: message,
             record_errors: self.errors,
-            kind: InvalidBatchKind::InvalidRecord,
         })
     }
 }
@@ -439,7 +357,8 @@ fn walk_slice(payload: &[u8], count: i32, walk: &mut RecordChecks<'_>) -> Result
         walk.check(RecordMeta {
             offset_delta: record.offset_delta,
             timestamp_delta: record.timestamp_delta,
-            has_key: record.key.is_some(),
+            key_size: size_of_nullable(record.key),
+            value_size: size_of_nullable(record.value),
         });
     }
     Ok(())
@@ -492,10 +411,40 @@ fn renumber(
     Ok(builder.build())
 }
 
-fn invalid(kind: InvalidBatchKind) -> InvalidBatch {
-    InvalidBatch { kind, message: None, record_errors: Vec::new() }
+/// A slice of a batch is never longer than an i32 counts.
+fn size_of_nullable(field: Option<&[u8]>) -> i32 {
+    field.map_or(-1, |field| field.len() as i32)
 }
 
-fn too_large(message: String) -> InvalidBatch {
-    InvalidBatch { message: Some(message), ..invalid(InvalidBatchKind::MessageTooLarge) }
+fn unreadable(error: BatchError) -> InvalidBatch {
+    let reason = error.to_string();
+    match error {
+        BatchError::OldMagic(_) | BatchError::Truncated => invalid_record(reason),
+        // Kafka has words for what it cannot even cut into batches.
+        BatchError::TooShort { length } if length < LEGACY_RECORD_OVERHEAD_BYTES => said_corrupt(reason),
+        BatchError::InvalidMagic(_) => said_corrupt(reason),
+        BatchError::TooShort { .. } => refused(InvalidBatchKind::CorruptMessage, reason),
+        BatchError::TooLong { .. } => broken(reason),
+    }
+}
+
+fn said_corrupt(reason: String) -> InvalidBatch {
+    InvalidBatch { message: Some(reason.clone()), ..refused(InvalidBatchKind::CorruptMessage, reason) }
+}
+
+fn invalid_record(reason: String) -> InvalidBatch {
+    refused(InvalidBatchKind::InvalidRecord, reason)
+}
+
+fn too_large(reason: String) -> InvalidBatch {
+    refused(InvalidBatchKind::MessageTooLarge, reason)
+}
+
+/// What makes Kafka fail rather than refuse.
+fn broken(reason: String) -> InvalidBatch {
+    refused(InvalidBatchKind::UnknownServerError, reason)
+}
+
+fn refused(kind: InvalidBatchKind, reason: String) -> InvalidBatch {
+    InvalidBatch { kind, message: None, reason, record_errors: Vec::new() }
 }

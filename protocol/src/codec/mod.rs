@@ -163,6 +163,10 @@ pub fn with_reader<T, E: From<CodecError>>(
 ) -> Result<T, E> {
     match codec {
         Compression::None => body(&mut &input[..]),
+        // zstd alone takes nothing for an empty stream, here as in Kafka.
+        Compression::Gzip | Compression::Snappy | Compression::Lz4 if input.is_empty() => {
+            Err(CodecError::Corrupt("no data".to_owned()).into())
+        }
         Compression::Gzip => body(&mut gzip::reader(input)),
         Compression::Snappy => body(&mut snappy::reader(input)),
         Compression::Lz4 => body(&mut lz4::reader(input)),

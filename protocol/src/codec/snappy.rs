@@ -54,7 +54,8 @@ impl<'a> Reader<'a> {
         while self.is_framed && self.rest.starts_with(&MAGIC) {
             self.take(HEADER_BYTES)?;
         }
-        if self.rest.is_empty() {
+        // Fewer bytes than a block's length are no block: snappy-java ends there.
+        if self.rest.len() < 4 && self.is_framed || self.rest.is_empty() {
             return Ok(false);
         }
         let compressed = if self.is_framed {

@@ -22,6 +22,10 @@ pub(super) fn with_reader<T, E: From<CodecError>>(
     input: &[u8],
     body: impl FnOnce(&mut dyn Read) -> Result<T, E>,
 ) -> Result<T, E> {
+    // No frame at all is an empty stream, not a torn frame.
+    if input.is_empty() {
+        return body(&mut io::empty());
+    }
     // Taken out while in use, so that a reader inside a reader gets a context of its own.
     let mut context = INFLATING.take().unwrap_or_else(DCtx::create);
     let _ = context.reset(ResetDirective::SessionOnly);
