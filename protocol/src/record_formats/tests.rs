@@ -33,7 +33,7 @@ fn metadata_records_come_back_byte_for_byte() {
         assert_eq!(record.encode(version).unwrap(), value, "{record:?}");
         types.insert(record.api_key());
     }
-    let expected = [0, 2, 3, 4, 5, 12, 15, 17, 20, 23, 24, 27, 28];
+    let expected = [0, 2, 3, 4, 5, 9, 11, 12, 14, 15, 17, 18, 19, 20, 22, 23, 24, 27, 28];
     assert_eq!(types.into_iter().collect::<Vec<_>>(), expected);
 }
 
