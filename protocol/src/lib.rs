@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod codec;
 pub mod error_code;
+pub mod fetch_response;
 pub mod frame;
 pub mod guard;
 pub mod header;
