@@ -2,12 +2,17 @@
 //! Enters: server.properties, environment, flags; texts of AlterConfigs. Leaves: `ServerConfig`, `TopicConfig`, the entries
 //! of DescribeConfigs, errors and warnings as texts. Pure: no file, no environment, no clock is touched here.
 
+mod describe;
 pub mod key;
 pub mod keys;
 pub mod listeners;
 mod server_config;
 mod topic_config;
 
+pub use describe::{
+    ConfigEntry, Synonym, describe_broker, describe_client_metrics, describe_cluster_default, describe_group,
+    describe_topic,
+};
 pub use listeners::{Advertised, Listener, SecurityProtocol};
 pub use server_config::{ConfigSource, ServerConfig};
 pub use topic_config::{

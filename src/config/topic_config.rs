@@ -238,3 +238,56 @@ impl Values<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(pairs: &[(&str, &str)]) -> Texts {
+        pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+    }
+
+    fn server(given: &[(&str, &str)]) -> ServerConfig {
+        ServerConfig::new(texts(given)).unwrap()
+    }
+
+    #[test]
+    fn refusals_are_those_of_the_reference() {
+        let server = server(&[]);
+        for line in include_str!("testdata/validate-topic.tsv").lines() {
+            let mut fields = line.splitn(3, '\t');
+            let [name, text, expected] = std::array::from_fn(|_| fields.next().expect("three fields"));
+            let found = match validate_topic(&server, &Texts::new(), &texts(&[(name, text)])) {
+                Ok(()) => "ok".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            assert_eq!(found, expected, "{name}={text}");
+        }
+    }
+
+    #[test]
+    fn an_override_wins_over_the_broker_over_the_default() {
+        let server =
+            server(&[("log.retention.minutes", "2"), ("log.retention.hours", "3"), ("log.roll.hours", "5")]);
+        let plain = TopicConfig::new(&server, &Texts::new());
+        assert_eq!(plain.retention_ms, 2 * 60 * 1000);
+        assert_eq!(plain.segment_ms, 5 * 60 * 60 * 1000);
+        assert_eq!(plain.segment_bytes, 1 << 30);
+        let own = TopicConfig::new(&server, &texts(&[("retention.ms", "7"), ("segment.bytes", " 2000000 ")]));
+        assert_eq!((own.retention_ms, own.segment_bytes), (7, 2_000_000));
+    }
+
+    #[test]
+    fn a_dynamic_default_reaches_topics_and_a_read_only_key_does_not_change() {
+        let server = server(&[("log.retention.hours", "3")]);
+        let cluster = texts(&[("log.retention.ms", "9"), ("num.partitions", "9"), ("listeners", "nonsense")]);
+        let changed = server.with_dynamic(&cluster, &texts(&[("message.max.bytes", "77")])).unwrap();
+        assert_eq!(changed.topic_defaults().retention_ms, 9);
+        assert_eq!(changed.topic_defaults().max_message_bytes, 77);
+        assert_eq!(changed.num_partitions, 1);
+        assert_eq!(
+            changed.with_dynamic(&Texts::new(), &Texts::new()).unwrap().topic_defaults(),
+            server.topic_defaults()
+        );
+    }
+}
