@@ -12,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -167,14 +168,26 @@ def free_port():
     """A port that nobody listens on, below those that the system gives to outgoing connections:
     else one of these could take it while its broker restarts. PORTS=first-last narrows the choice."""
     first, last = map(int, os.environ.get("PORTS", "20000-32000").split("-"))
-    for port in random.sample(range(first, last + 1), last - first + 1):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
+    with GIVEN_LOCK:
+        for port in random.sample(range(first, last + 1), last - first + 1):
+            if port not in GIVEN and is_free(port):
+                GIVEN.add(port)
+                return port
     raise BrokerError(f"no free port in {first}-{last}")
+
+
+# Ports of brokers that may just now not listen, because they start.
+GIVEN = set()
+GIVEN_LOCK = threading.Lock()
+
+
+def is_free(port):
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def serves(port):
@@ -222,6 +235,7 @@ def is_alive(pid):
 def tail(path, lines=25):
     """The end of a text file."""
     try:
-        return "\n".join(Path(path).read_text(errors="replace").splitlines()[-lines:])
+        text = Path(path).read_text(errors="replace").splitlines()[-lines:]
+        return "\n".join(line[:300] for line in text)
     except FileNotFoundError:
         return "(there is none)"

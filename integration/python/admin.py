@@ -89,13 +89,13 @@ def made_topics(client):
     print("validate:", outcomes(client.create_topics(new, validate_only=True)))
     print("create:", outcomes(client.create_topics(new)))
     print("again:", outcomes(client.create_topics(new[:2])))
-    print("topics:", sorted(
-        (topic.topic, len(topic.partitions)) for topic in client.list_topics(timeout=DEADLINE_S).topics.values()
-        if topic.topic.startswith(name(""))
-    ))
+    # The reference's answer to CreateTopics comes before its brokers know the topic.
+    until(lambda: len(own_topics(client)) == 3, "the topics are listed")
+    print("topics:", own_topics(client))
     for count in (5, 5, 4):
         print(f"partitions to {count}:", outcomes(client.create_partitions([NewPartitions(name("three"), count)])))
     print("partitions of nothing:", outcomes(client.create_partitions([NewPartitions(name("nothing"), 2)])))
+    until(lambda: (name("three"), 5) in own_topics(client), "the new partitions are listed")
     known = client.describe_topics(TopicCollection([name("three"), name("nothing")]))
     for topic, future in sorted(known.items()):
         found = outcome(future)
@@ -106,6 +106,11 @@ def made_topics(client):
                 (p.id, p.leader.id, [n.id for n in p.replicas], [n.id for n in p.isr]) for p in found.partitions
             ])
     print("delete:", outcomes(client.delete_topics([name("assigned"), name("nothing")])))
+
+
+def own_topics(client):
+    topics = client.list_topics(timeout=DEADLINE_S).topics.values()
+    return sorted((topic.topic, len(topic.partitions)) for topic in topics if topic.topic.startswith(name("")))
 
 
 def cluster(client):

@@ -1,0 +1,37 @@
+import java.util.Map;
+
+/** The scenarios of kafka-clients. The same sources are compiled against several of its versions. */
+public final class Main {
+    interface Scenario {
+        void run() throws Exception;
+    }
+
+    private static final Map<String, Scenario> SCENARIOS = Map.ofEntries(
+        Map.entry("codecs", Writing::codecs),
+        Map.entry("keys", Writing::keys),
+        Map.entry("headers", Writing::headers),
+        Map.entry("nulls", Writing::nulls),
+        Map.entry("timestamps", Writing::timestamps),
+        Map.entry("batches", Writing::batches),
+        Map.entry("sizes", Writing::sizes),
+        Map.entry("idempotence", Writing::idempotence),
+        Map.entry("seek", Reading::seek),
+        Map.entry("reset", Reading::reset),
+        Map.entry("pause", Reading::pause),
+        Map.entry("groups", Groups::groups),
+        Map.entry("cooperative", Groups::cooperative),
+        Map.entry("static", Groups::staticMembers),
+        Map.entry("commit", Groups::commit),
+        Map.entry("regex", Groups::regex),
+        Map.entry("topics", Admins::topics),
+        Map.entry("admin", Admins::admin),
+        Map.entry("restart", Durability::restart),
+        Map.entry("kill9", Durability::kill9)
+    );
+
+    public static void main(String[] words) throws Exception {
+        SCENARIOS.get(words[0]).run();
+        System.out.flush();
+        System.exit(0);
+    }
+}
