@@ -49,9 +49,8 @@ impl GroupShard {
         for (topic, partitions) in self.hard_state().offsets(group_id).into_iter().flatten() {
             outcome.records.extend(partitions.keys().map(|index| tombstone(group_id, topic, *index)));
         }
-        if self.hard_state().group(group_id).is_some() {
-            outcome.records.push(GroupRecord::Group { group_id: group_id.clone(), group: None });
-        }
+        // Also for a group that was never logged, as Kafka does.
+        outcome.records.push(GroupRecord::Group { group_id: group_id.clone(), group: None });
         outcome.soft.push(SoftChange::Remove(group_id.clone()));
         outcome
     }

@@ -13,6 +13,10 @@ pub struct World {
     pub log: Vec<GroupRecord>,
     /// Answers that left, by ticket.
     pub answers: BTreeMap<Ticket, Answer>,
+    /// How many of the next appends fail.
+    pub failing_appends: u32,
+    /// How often the shard was read again; who waited then was told that the coordinator is gone.
+    pub reloads: u32,
     timers: Timers<TimerKey>,
     last_ticket: Ticket,
 }
@@ -26,6 +30,8 @@ impl World {
             now_ms: 1_000_000,
             log: Vec::new(),
             answers: BTreeMap::new(),
+            failing_appends: 0,
+            reloads: 0,
             timers: Timers::default(),
             last_ticket: 0,
         };
@@ -38,8 +44,18 @@ impl World {
         self.last_ticket
     }
 
-    /// Does what the outcome says, as the runtime does when the append succeeds.
+    /// Does what the outcome says.
     pub fn run<R>(&mut self, outcome: GroupOutcome<R>) -> R {
+        self.try_run(outcome).expect("the append succeeds")
+    }
+
+    /// Does what the outcome says, or drops the shard if its append fails.
+    pub fn try_run<R>(&mut self, outcome: GroupOutcome<R>) -> Option<R> {
+        if !outcome.records.is_empty() && self.failing_appends > 0 {
+            self.failing_appends -= 1;
+            self.reload();
+            return None;
+        }
         let (response, records, effects) = self.shard.apply(outcome);
         self.log.extend(records);
         for effect in effects {
@@ -52,7 +68,7 @@ impl World {
                 Effect::CancelTimer(key) => self.timers.cancel(&key),
             }
         }
-        response
+        Some(response)
     }
 
     /// Lets the time pass, timer by timer.
@@ -62,7 +78,7 @@ impl World {
             self.now_ms = self.now_ms.max(at_ms);
             while let Some(key) = self.timers.pop_due(self.now_ms) {
                 let outcome = self.shard.expire(&key, self.now_ms);
-                self.run(outcome);
+                self.try_run(outcome);
             }
         }
         self.now_ms = end_ms;
@@ -70,6 +86,7 @@ impl World {
 
     /// Drops the shard and reads it again from its log.
     pub fn reload(&mut self) {
+        self.reloads += 1;
         self.shard = self.replayed();
         self.timers = Timers::default();
         let outcome = self.shard.loaded(self.now_ms);

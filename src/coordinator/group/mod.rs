@@ -8,6 +8,7 @@
 //! | `hard.rs` | what is in the log, and its replay |
 //! | `classic/` | the classic protocol (JoinGroup, SyncGroup, Heartbeat, LeaveGroup) |
 //! | `offsets/` | OffsetCommit, OffsetFetch, OffsetDelete, expiry |
+//! | `records.rs` | the bytes of the records |
 //! | `admin.rs` | ListGroups, DescribeGroups, DeleteGroups |
 //!
 //! Room is left: a KIP-848, share or streams group is one more kind beside [`ClassicGroup`] in [`GroupShard::live`],
@@ -21,10 +22,13 @@ mod config;
 mod error;
 mod hard;
 mod offsets;
+pub mod records;
 mod subscription;
 
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod simulator;
 #[cfg(test)]
 mod transcripts;
 

@@ -53,9 +53,7 @@ impl GroupShard {
         }
         // Without members, offsets and members to come, nothing is left of the group.
         if !is_any_left && group.state == State::Empty && group.pending_joins.is_empty() {
-            if self.hard_state().group(group_id).is_some() {
-                outcome.records.push(GroupRecord::Group { group_id: group_id.clone(), group: None });
-            }
+            outcome.records.push(GroupRecord::Group { group_id: group_id.clone(), group: None });
             outcome.soft.push(SoftChange::Remove(group_id.clone()));
         }
     }
