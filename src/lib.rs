@@ -19,6 +19,7 @@
 //! | [`start`] | puts the rooms together |
 
 pub mod broker;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod coordinator;

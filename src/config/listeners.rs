@@ -12,7 +12,7 @@ pub struct Listener {
     /// In upper case, as Kafka has it.
     pub name: String,
     pub protocol: SecurityProtocol,
-    /// Empty for all interfaces.
+    /// Empty for all interfaces; a name stands for all its addresses (`localhost` for IPv4's and IPv6's).
     pub host: String,
     /// 0 for any that is free.
     pub port: u16,

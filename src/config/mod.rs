@@ -3,9 +3,12 @@
 //! of DescribeConfigs, errors and warnings as texts. Pure: no file, no environment, no clock is touched here.
 
 mod describe;
+mod environment;
 pub mod key;
 pub mod keys;
 pub mod listeners;
+mod load;
+mod properties;
 mod server_config;
 mod topic_config;
 
@@ -14,6 +17,7 @@ pub use describe::{
     describe_topic,
 };
 pub use listeners::{Advertised, Listener, SecurityProtocol};
+pub use load::{ConfigError, Loaded, Sources, TopicAtStart};
 pub use server_config::{ConfigSource, ServerConfig};
 pub use topic_config::{
     Compression, Texts, TimestampType, TopicConfig, TopicConfigError, topic_value, validate_topic,

@@ -31,7 +31,7 @@ pub const OTTLA_DEFAULTS: &[(&str, &str, &str)] = &[
         "CONTROLLER",
         "the name that every configuration uses; no such listener opens",
     ),
-    ("listeners", "PLAINTEXT://127.0.0.1:9092", "nothing is open to the network until somebody asks for it"),
+    ("listeners", "PLAINTEXT://localhost:9092", "nothing is open to the network until somebody asks for it"),
     ("log.dir", "./data", "no set-up step, and /tmp may vanish"),
     ("group.initial.rebalance.delay.ms", "0", "a test must not wait three seconds for its first record"),
     ("offsets.topic.replication.factor", "1", "one node holds one replica"),
@@ -72,7 +72,7 @@ pub fn broker_default(key: &Key) -> Option<&'static str> {
 }
 
 /// The keys that set the same thing as `name`, the most specific first; `name` alone for most keys.
-pub fn broker_synonyms<'a>(name: &'a str) -> Vec<&'a str> {
+pub fn broker_synonyms(name: &str) -> Vec<&str> {
     const CHAINS: [&[&str]; 3] = [
         &["log.retention.ms", "log.retention.minutes", "log.retention.hours"],
         &["log.roll.ms", "log.roll.hours"],
