@@ -117,6 +117,15 @@ fn assigning_copies_only_what_is_shared() {
 }
 
 #[test]
+fn internal_batches_know_their_newest_record() {
+    for codec in Compression::ALL {
+        let batch = build(BatchBuilder::new().compression(codec, None), &mixed());
+        let internal = ValidatedBatches::internal([batch]);
+        assert_eq!(internal.batches[0].offset_delta_of_max_timestamp(), 3, "{codec}");
+    }
+}
+
+#[test]
 fn log_append_time_is_under_the_crc() {
     let mut rules = ValidationRules::new("t", 0, 11, BASE_MS + 7);
     rules.timestamp_type = TimestampType::LogAppendTime;

@@ -6,6 +6,8 @@ use std::io::Read;
 use super::MalformedRecords;
 use crate::codec::{CHUNK_BYTES, CodecError};
 
+const SMALLEST_CHUNK_BYTES: usize = 512;
+
 /// What validation needs of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RecordMeta {
@@ -47,9 +49,11 @@ pub(super) struct RecordStream<'a> {
 }
 
 impl<'a> RecordStream<'a> {
-    /// Fails with `TooLarge` once more than `limit` bytes were inflated.
-    pub fn new(reader: &'a mut dyn Read, limit: usize) -> Self {
-        Self { reader, chunk: vec![0; CHUNK_BYTES].into(), position: 0, end: 0, inflated: 0, limit }
+    /// Fails with `TooLarge` once more than `limit` bytes were inflated. `compressed_bytes` is what the reader has.
+    pub fn new(reader: &'a mut dyn Read, compressed_bytes: usize, limit: usize) -> Self {
+        // Clearing a whole chunk would cost more than inflating a batch of one record.
+        let chunk_bytes = compressed_bytes.saturating_mul(4).clamp(SMALLEST_CHUNK_BYTES, CHUNK_BYTES);
+        Self { reader, chunk: vec![0; chunk_bytes].into(), position: 0, end: 0, inflated: 0, limit }
     }
 
     pub fn next_record(&mut self) -> Result<RecordMeta, StreamError> {

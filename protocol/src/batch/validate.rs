@@ -153,7 +153,7 @@ impl Validator<'_> {
         let walked = match codec {
             Compression::None => walk_slice(payload, batch.records_count, &mut walk),
             _ => codec::with_reader(codec, payload, |reader| {
-                let mut stream = RecordStream::new(reader, self.rules.inflation_limit());
+                let mut stream = RecordStream::new(reader, payload.len(), self.rules.inflation_limit());
                 for _ in 0..batch.records_count {
                     walk.check(stream.next_record()?);
                 }

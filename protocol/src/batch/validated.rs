@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use super::view::{patch_position, patch_timestamps};
-use super::{BatchHeader, RecordBatch, TimestampType};
+use super::{BatchHeader, RecordBatch, Records, TimestampType};
 
 /// The batches of one append to one partition, in order. From a producer it is always one.
 #[derive(Debug, Clone)]
@@ -40,7 +40,9 @@ impl ValidatedBatch {
     /// A batch that the broker built itself.
     pub fn internal(batch: RecordBatch) -> Self {
         let header = *batch.header();
-        Self { batch, header, offset_delta_of_max_timestamp: header.last_offset_delta }
+        let offset_delta_of_max_timestamp =
+            first_with_max_timestamp(&batch).unwrap_or(header.last_offset_delta);
+        Self { batch, header, offset_delta_of_max_timestamp }
     }
 
     /// `timestamp_type` and `max_timestamp_ms` take effect when offsets are assigned, if the batch says otherwise.
@@ -89,4 +91,12 @@ impl std::ops::Deref for ValidatedBatch {
     fn deref(&self) -> &BatchHeader {
         &self.header
     }
+}
+
+fn first_with_max_timestamp(batch: &RecordBatch) -> Option<i32> {
+    let payload = batch.inflate(usize::MAX).ok()?;
+    let mut records = Records::new(&payload, batch.records_count).flatten();
+    let newest =
+        records.find(|record| batch.timestamp_of(record.timestamp_delta) == batch.max_timestamp_ms)?;
+    Some(newest.offset_delta)
 }

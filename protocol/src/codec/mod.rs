@@ -122,15 +122,6 @@ pub fn decompress(codec: Compression, input: &[u8], limit: usize) -> Result<Byte
     Ok(output.into())
 }
 
-/// As `decompress`, but shares the input where there is nothing to inflate.
-pub fn decompress_bytes(codec: Compression, input: &Bytes, limit: usize) -> Result<Bytes, CodecError> {
-    match codec {
-        Compression::None if input.len() > limit => Err(CodecError::TooLarge { limit }),
-        Compression::None => Ok(input.clone()),
-        _ => decompress(codec, input, limit),
-    }
-}
-
 /// Compresses `input` whole. `level` is that of `compression.{gzip,lz4,zstd}.level`; none is the codec's default.
 pub fn compress(codec: Compression, level: Option<i32>, input: &[u8]) -> Result<Bytes, CodecError> {
     compress_from(codec, level, &mut &input[..], usize::MAX)
