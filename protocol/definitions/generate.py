@@ -18,9 +18,6 @@ from definitions import read_jars, snake
 
 SRC = Path(__file__).resolve().parent.parent / "src"
 
-# Messages inside other messages, which the broker reads with the crate's decoder too.
-EMBEDDED = ["ConsumerProtocolSubscription", "ConsumerProtocolAssignment"]
-
 # The requests and responses whose newest version kafka-protocol 0.18 lacks, of the APIs that Ottla serves.
 MESSAGES = ["ListOffsets", "DescribeLogDirs"]
 
@@ -35,7 +32,7 @@ def main(libs):
     release = next(re.search(r"kafka-clients-([\d.]+)\.jar", jar.name)[1] for jar in Path(libs).glob("kafka-clients-*.jar"))
 
     requests = [m for m in messages.values() if m.type == "request" and "broker" in m.listeners]
-    save("shapes/requests.rs", shapes.write(requests + [messages[name] for name in EMBEDDED], release))
+    save("shapes/requests.rs", shapes.write(requests, release))
 
     for name in MESSAGES:
         for message in (messages[f"{name}Request"], messages[f"{name}Response"]):

@@ -24,6 +24,8 @@ def write(message, release, for_handlers):
         uses.append(f"use kafka_protocol::messages::{{{', '.join(sorted(ids))}}};\n")
     if "StrBytes" in body:
         uses.append("use kafka_protocol::protocol::StrBytes;\n")
+    if "impl Request" in body:
+        uses.append("use kafka_protocol::protocol::Request;\n")
     uses.append("use kafka_protocol::protocol::buf::ByteBuf;\n")
     if "Uuid" in body:
         uses.append("use uuid::Uuid;\n")
@@ -159,7 +161,11 @@ class Writer:
         flexible = self.flexible()
         classic, compact = ("1", "2") if self.message.type == "request" else ("0", "1")
         header = {"true": f"|_| {compact}", "false": f"|_| {classic}"}.get(flexible, f"|version| if {flexible} {{ {compact} }} else {{ {classic} }}")
-        return text + f"wire_message!({self.name}, {header});\n"
+        text += f"wire_message!({self.name}, {header});\n"
+        if self.message.type == "request":
+            response = self.name.replace("Request", "Response")
+            text += f"\nimpl Request for {self.name} {{\nconst KEY: i16 = {self.message.api_key};\ntype Response = super::{response};\n}}\n"
+        return text
 
     def used(self, text):
         layout = f"let layout = Layout::flexible({self.flexible()});\n" if "layout" in text else ""

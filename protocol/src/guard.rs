@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use crate::shapes::{self, Field, Kind, Message, Shape};
+use crate::shapes::{self, Field, Kind, Shape};
 use crate::varint;
 
 /// What a decoded request may take, in bytes, however short it is on the wire.
@@ -18,9 +18,10 @@ const MEMORY_PER_BYTE: usize = 16;
 /// What it may take at most. A hundred thousand partitions take a tenth of it.
 const MEMORY_CEILING: usize = 256 * 1024 * 1024;
 
-/// A slot of an array of strings or bytes, and an entry in the decoder's map of unknown tagged fields.
+/// A slot of an array of strings or bytes.
 const TEXT_MEMORY: usize = 32;
-const UNKNOWN_FIELD_MEMORY: usize = 96;
+/// An unknown tagged field: it may be the first of the decoder's map, which then takes a whole node.
+const UNKNOWN_FIELD_MEMORY: usize = 512;
 
 /// Why a body was refused, and at which field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,11 +86,6 @@ impl std::error::Error for GuardError {}
 /// Checks the body of a request.
 pub fn check(api_key: i16, version: i16, body: &[u8]) -> Result<(), GuardError> {
     let message = shapes::request(api_key).ok_or(GuardError::UnknownApi { api_key })?;
-    check_message(message, version, body)
-}
-
-/// Checks a message of any kind, such as the subscription inside a JoinGroup request.
-pub fn check_message(message: &'static Message, version: i16, body: &[u8]) -> Result<(), GuardError> {
     if !message.versions.contains(version) {
         return Err(GuardError::UnsupportedVersion { message: message.name, version });
     }
@@ -97,6 +93,11 @@ pub fn check_message(message: &'static Message, version: i16, body: &[u8]) -> Re
         body.len().saturating_mul(MEMORY_PER_BYTE).saturating_add(MEMORY_FLOOR).min(MEMORY_CEILING);
     let mut walk = Walk { rest: body, version, flexible: message.flexible.contains(version), allowance };
     walk.shape(&message.body)
+}
+
+/// What the decoded form of so many bytes may take, in bytes.
+pub fn allowance(length: usize) -> usize {
+    length.saturating_mul(MEMORY_PER_BYTE).saturating_add(MEMORY_FLOOR).min(MEMORY_CEILING)
 }
 
 struct Walk<'a> {

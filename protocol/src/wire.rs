@@ -12,9 +12,6 @@ use uuid::Uuid;
 use crate::shapes::Versions;
 use crate::varint;
 
-/// An array begins with room for no more than this, whatever its count says; it grows with the elements that are really there.
-const MAX_INITIAL_CAPACITY: usize = 64;
-
 /// Why bytes are not the message they should be, or why a message cannot be written in a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WireError {
@@ -270,7 +267,8 @@ pub fn get_nullable_array<B: ByteBuf, T>(
     if count > buf.remaining() {
         return Err(WireError::TooLong);
     }
-    let mut elements = Vec::with_capacity(count.min(MAX_INITIAL_CAPACITY));
+    // Whatever its count says, an array begins with no more bytes than are left, and grows with what is really there.
+    let mut elements = Vec::with_capacity(count.min(buf.remaining() / size_of::<T>().max(1)));
     for _ in 0..count {
         elements.push(element(buf)?);
     }

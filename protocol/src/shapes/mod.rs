@@ -3,7 +3,7 @@
 
 mod requests;
 
-pub use requests::{CONSUMER_PROTOCOL_ASSIGNMENT, CONSUMER_PROTOCOL_SUBSCRIPTION, REQUESTS};
+pub use requests::REQUESTS;
 
 /// A range of message versions, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,6 @@ impl Versions {
 #[derive(Debug)]
 pub struct Message {
     pub name: &'static str,
-    /// -1 where the message is embedded in another one.
     pub api_key: i16,
     pub versions: Versions,
     pub flexible: Versions,
