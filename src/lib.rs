@@ -15,6 +15,8 @@
 //! | [`broker`] | partitions, delayed fetches, fetch sessions, the metadata log's IO |
 //! | [`coordinator`] | groups, as pure machines over `__consumer_offsets` |
 //! | `metadata` | the image of the cluster and the controller that decides its records |
+//! | `coordinator` | groups, as pure machines over `__consumer_offsets` |
+//! | [`metadata`] | the image of the cluster and the controller that decides its records |
 //! | [`clock`] | the one place that asks for time and chance |
 //! | [`start`] | puts the rooms together |
 
@@ -24,6 +26,7 @@ pub mod clock;
 pub mod config;
 pub mod coordinator;
 pub mod handlers;
+pub mod metadata;
 pub mod server;
 pub mod start;
 

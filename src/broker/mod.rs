@@ -2,12 +2,15 @@
 //!
 //! Enters: calls from handlers. Leaves: appends, reads, wake-ups. May use: coordinator, metadata, storage, config.
 
+pub mod cluster;
+mod config_rules;
 mod endpoint;
 
 use std::sync::Arc;
 
 use crate::clock::Clock;
 
+pub use config_rules::TableRules;
 pub use endpoint::Endpoint;
 
 /// Everything that handlers ask; one per process (or per test).

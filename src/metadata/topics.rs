@@ -1,0 +1,538 @@
+//! Topics: created, grown, deleted. The words and the order of the checks are Kafka's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::protocol::StrBytes;
+use ottla_protocol::record_formats::metadata::{
+    ClearElrRecord, ConfigRecord, MetadataRecord, PartitionRecord, RemoveTopicRecord, TopicRecord,
+};
+use uuid::Uuid;
+
+use super::configs::MIN_INSYNC_REPLICAS;
+use super::controller::own;
+use super::topic_names::validate_topic_name;
+use super::{ConfigRules, Configs, Controller, Outcome, ResourceType, Topic};
+
+/// Kafka's bound on one CreateTopics request.
+pub const MAX_PARTITIONS_PER_REQUEST: i64 = 10_000;
+
+/// Kafka's bound on what one request may write: its records are one batch, all or nothing.
+pub const MAX_RECORDS_PER_REQUEST: usize = 10_000;
+
+/// The log of the metadata itself; no client may make or remove it.
+const CLUSTER_METADATA_TOPIC: &str = "__cluster_metadata";
+
+/// What a topic gets that does not say (num.partitions, default.replication.factor).
+#[derive(Debug, Clone, Copy)]
+pub struct CreateTopicsSettings {
+    pub num_partitions: i32,
+    pub default_replication_factor: i16,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreatedTopic {
+    pub id: Uuid,
+    pub partitions: i32,
+    pub replication_factor: i16,
+    pub configs: Configs,
+}
+
+/// Why a topic was not created, grown or deleted; messages are the reference's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TopicError {
+    AlreadyExists(String),
+    InvalidName(String),
+    InvalidRequest(String),
+    InvalidPartitions(String),
+    InvalidReplicationFactor(String),
+    InvalidReplicaAssignment(String),
+    InvalidConfig(String),
+    /// More than one request may ask for.
+    PolicyViolation(String),
+    UnknownTopic,
+    UnknownTopicId,
+    /// More records than one request may write, where Kafka has no words for it.
+    TooManyRecords,
+}
+
+pub type TopicResults<T> = Vec<(StrBytes, Result<T, TopicError>)>;
+
+/// A topic to delete, by the one or the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicToDelete {
+    pub name: Option<StrBytes>,
+    pub id: Uuid,
+}
+
+/// What became of it: its name and id as far as they are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeletedTopic {
+    pub name: Option<StrBytes>,
+    pub id: Uuid,
+    pub result: Result<(), TopicError>,
+}
+
+impl Controller {
+    /// CreateTopics, and what auto-creation uses. `random` gives the topics' ids. The answers stand in the request's
+    /// order, with names that were asked for twice at the end, as Kafka has them.
+    pub fn create_topics(
+        &self,
+        topics: &[CreatableTopic],
+        validate_only: bool,
+        settings: &CreateTopicsSettings,
+        rules: &dyn ConfigRules,
+        random: &mut dyn FnMut() -> Uuid,
+    ) -> Outcome<TopicResults<CreatedTopic>> {
+        let (topics, mut refused) = without_refused_names(topics);
+        let all = |error: TopicError| {
+            let all = topics.iter().map(|topic| (topic.name.0.clone(), Err(error.clone())));
+            Outcome::unchanged(all.collect())
+        };
+        if total_partitions(&topics, settings) > MAX_PARTITIONS_PER_REQUEST {
+            return all(TopicError::PolicyViolation(
+                "Excessively large number of partitions per request.".into(),
+            ));
+        }
+        let mut records = Vec::new();
+        let mut results = Vec::with_capacity(topics.len() + refused.len());
+        for topic in &topics {
+            let result = self.create_topic(topic, settings, rules, random, &mut records);
+            results.push((topic.name.0.clone(), result));
+        }
+        if records.len() > MAX_RECORDS_PER_REQUEST {
+            return all(TopicError::PolicyViolation(
+                "Unable to perform excessively large batch operation.".into(),
+            ));
+        }
+        results.append(&mut refused);
+        if validate_only {
+            records.clear();
+        }
+        Outcome { response: results, records }
+    }
+
+    /// DeleteTopics. What is asked for twice is refused once and not deleted.
+    pub fn delete_topics(&self, topics: &[TopicToDelete]) -> Outcome<Vec<DeletedTopic>> {
+        let mut times: BTreeMap<(Option<&str>, Uuid), usize> = BTreeMap::new();
+        for topic in topics {
+            *times.entry((topic.name.as_deref(), topic.id)).or_default() += 1;
+        }
+        let ids: BTreeSet<Uuid> = topics.iter().filter(|t| t.name.is_none()).map(|t| t.id).collect();
+        let (mut named, mut records, mut results) = (BTreeSet::new(), Vec::new(), Vec::new());
+        for topic in topics {
+            let times = times.get_mut(&(topic.name.as_deref(), topic.id)).expect("counted above");
+            let duplicate = match (&topic.name, topic.id.is_nil()) {
+                (Some(_), true) => "Duplicate topic name.",
+                (None, false) => "Duplicate topic id.",
+                // Wrong in itself, and said so each time.
+                _ => {
+                    results.push(self.delete_topic(topic, &mut records));
+                    continue;
+                }
+            };
+            if *times != 1 {
+                if std::mem::take(times) > 0 {
+                    results.push(refuse(topic.name.clone(), topic.id, duplicate));
+                }
+                continue;
+            }
+            let id = topic.name.as_ref().and_then(|name| self.image.topic_id(name));
+            match id.filter(|id| ids.contains(id)) {
+                Some(id) => {
+                    let why = "The provided topic name maps to an ID that was already supplied.";
+                    named.insert(id);
+                    results.push(refuse(topic.name.clone(), id, why));
+                }
+                None => results.push(self.delete_topic(topic, &mut records)),
+            }
+        }
+        // One answer, and no deletion, for what was named both ways.
+        results.retain(|deleted| deleted.result.is_err() || !named.contains(&deleted.id));
+        records.retain(
+            |record| !matches!(record, MetadataRecord::RemoveTopic(r) if named.contains(&r.topic_id)),
+        );
+        if records.len() > MAX_RECORDS_PER_REQUEST {
+            for deleted in results.iter_mut().filter(|deleted| deleted.result.is_ok()) {
+                deleted.result = Err(TopicError::TooManyRecords);
+            }
+            records.clear();
+        }
+        Outcome { response: results, records }
+    }
+
+    /// CreatePartitions. Each topic fits into one request's records or is refused alone.
+    pub fn create_partitions(
+        &self,
+        topics: &[CreatePartitionsTopic],
+        validate_only: bool,
+        random: &mut dyn FnMut() -> Uuid,
+    ) -> Outcome<TopicResults<()>> {
+        let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+        for topic in topics {
+            *times.entry(&topic.name).or_default() += 1;
+        }
+        let mut records = Vec::new();
+        let mut results = Vec::new();
+        for (name, _) in times.iter().filter(|(_, times)| **times > 1) {
+            let error = TopicError::InvalidRequest("Duplicate topic name.".into());
+            results.push((StrBytes::from_string((*name).to_owned()), Err(error)));
+        }
+        for topic in topics.iter().filter(|topic| times[&**topic.name] == 1) {
+            let result = self.grow_topic(topic, random, &mut records);
+            results.push((topic.name.0.clone(), result));
+        }
+        if validate_only {
+            records.clear();
+        }
+        Outcome { response: results, records }
+    }
+
+    fn create_topic(
+        &self,
+        topic: &CreatableTopic,
+        settings: &CreateTopicsSettings,
+        rules: &dyn ConfigRules,
+        random: &mut dyn FnMut() -> Uuid,
+        records: &mut Vec<MetadataRecord>,
+    ) -> Result<CreatedTopic, TopicError> {
+        let name = &topic.name;
+        validate_topic_name(name).map_err(|invalid| TopicError::InvalidName(invalid.message(name)))?;
+        if self.image.topic_id(name).is_some() {
+            return Err(TopicError::AlreadyExists(format!("Topic '{}' already exists.", name.as_str())));
+        }
+        if let Some(other) = self.image.colliding(name) {
+            let message = format!("Topic '{}' collides with existing topic: {other}", name.as_str());
+            return Err(TopicError::InvalidName(message));
+        }
+        let configs = creation_configs(topic, rules)?;
+        let assignments = self.assignments(topic, settings, random)?;
+
+        let id = random();
+        let created = CreatedTopic {
+            id,
+            partitions: i32::try_from(assignments.len())
+                .expect("a request holds fewer partitions than an i32"),
+            replication_factor: assignments.first().map_or(0, |replicas| replicas.len() as i16),
+            configs,
+        };
+        records.push(TopicRecord { name: own(name), topic_id: id }.into());
+        push_config_records(name, &created.configs, records);
+        for (index, replicas) in (0..).zip(assignments) {
+            records.push(self.new_partition(id, index, replicas).into());
+        }
+        Ok(created)
+    }
+
+    /// The replicas of each partition that a new topic is to have.
+    fn assignments(
+        &self,
+        topic: &CreatableTopic,
+        settings: &CreateTopicsSettings,
+        random: &mut dyn FnMut() -> Uuid,
+    ) -> Result<Vec<Vec<i32>>, TopicError> {
+        if !topic.assignments.is_empty() {
+            return self.manual_assignments(topic);
+        }
+        if topic.replication_factor < -1 || topic.replication_factor == 0 {
+            let message = "Replication factor must be larger than 0, or -1 to use the default value.";
+            return Err(TopicError::InvalidReplicationFactor(message.into()));
+        }
+        if topic.num_partitions < -1 || topic.num_partitions == 0 {
+            let message = "Number of partitions was set to an invalid non-positive value.";
+            return Err(TopicError::InvalidPartitions(message.into()));
+        }
+        let partitions =
+            if topic.num_partitions == -1 { settings.num_partitions } else { topic.num_partitions };
+        let replication_factor = match topic.replication_factor {
+            -1 => settings.default_replication_factor,
+            factor => factor,
+        };
+        self.place(partitions, replication_factor, random)
+    }
+
+    fn manual_assignments(&self, topic: &CreatableTopic) -> Result<Vec<Vec<i32>>, TopicError> {
+        if topic.replication_factor != -1 {
+            let message =
+                "A manual partition assignment was specified, but replication factor was not set to -1.";
+            return Err(TopicError::InvalidRequest(message.into()));
+        }
+        if topic.num_partitions != -1 {
+            let message = "A manual partition assignment was specified, but numPartitions was not set to -1.";
+            return Err(TopicError::InvalidRequest(message.into()));
+        }
+        let mut assigned: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+        let mut replication_factor = None;
+        for assignment in &topic.assignments {
+            let index = assignment.partition_index;
+            if assigned.contains_key(&index) {
+                let message = format!("Found multiple manual partition assignments for partition {index}");
+                return Err(TopicError::InvalidReplicaAssignment(message));
+            }
+            let replicas: Vec<i32> = assignment.broker_ids.iter().map(|broker| broker.0).collect();
+            self.check_assignment(&replicas, replication_factor)?;
+            replication_factor = Some(replicas.len());
+            self.check_active(&replicas, index)?;
+            assigned.insert(index, replicas);
+        }
+        if assigned.keys().copied().ne(0..assigned.len() as i32) {
+            let message = "partitions should be a consecutive 0-based integer sequence";
+            return Err(TopicError::InvalidReplicaAssignment(message.into()));
+        }
+        Ok(assigned.into_values().collect())
+    }
+
+    fn check_assignment(
+        &self,
+        replicas: &[i32],
+        replication_factor: Option<usize>,
+    ) -> Result<(), TopicError> {
+        let invalid = |message: String| Err(TopicError::InvalidReplicaAssignment(message));
+        if replicas.is_empty() {
+            return invalid("The manual partition assignment includes an empty replica list.".into());
+        }
+        let mut sorted = replicas.to_vec();
+        sorted.sort_unstable();
+        for (position, id) in sorted.iter().enumerate() {
+            if position > 0 && sorted[position - 1] == *id {
+                return invalid(format!(
+                    "The manual partition assignment includes the broker {id} more than once."
+                ));
+            }
+            if self.image.broker(*id).is_none() {
+                return invalid(format!(
+                    "The manual partition assignment includes broker {id}, but no such broker is registered."
+                ));
+            }
+        }
+        match replication_factor {
+            Some(expected) if expected != replicas.len() => invalid(format!(
+                "The manual partition assignment includes a partition with {} replica(s), but this is not consistent \
+                 with previous partitions, which have {expected} replica(s).",
+                replicas.len()
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_active(&self, replicas: &[i32], index: i32) -> Result<(), TopicError> {
+        if replicas.iter().any(|id| self.is_active(*id)) {
+            return Ok(());
+        }
+        Err(TopicError::InvalidReplicaAssignment(format!(
+            "All brokers specified in the manual partition assignment for partition {index} are fenced or in controlled \
+             shutdown."
+        )))
+    }
+
+    /// Spreads replicas over the brokers in turn, beginning anywhere; those that are fenced hold copies but come last.
+    fn place(
+        &self,
+        partitions: i32,
+        replication_factor: i16,
+        random: &mut dyn FnMut() -> Uuid,
+    ) -> Result<Vec<Vec<i32>>, TopicError> {
+        let wanted = usize::try_from(replication_factor).unwrap_or(0);
+        let (active, fenced): (Vec<i32>, Vec<i32>) =
+            self.image.brokers().map(|broker| broker.id).partition(|id| self.is_active(*id));
+        let refuse = |why: String| {
+            Err(TopicError::InvalidReplicationFactor(format!(
+                "Unable to replicate the partition {replication_factor} time(s): {why}"
+            )))
+        };
+        if active.is_empty() {
+            return refuse("All brokers are currently fenced.".into());
+        }
+        if wanted > active.len() + fenced.len() {
+            return refuse(format!(
+                "The target replication factor of {replication_factor} cannot be reached because only {} broker(s) are \
+                 registered or some brokers have all their log directories cordoned.",
+                active.len() + fenced.len()
+            ));
+        }
+        let start = if active.len() == 1 { 0 } else { random().as_u128() as usize % active.len() };
+        let placed = (0..partitions as usize).map(|partition| {
+            let first = start + partition;
+            let leaders = (0..active.len()).map(|i| active[(first + i) % active.len()]);
+            leaders.chain(fenced.iter().copied()).take(wanted).collect()
+        });
+        Ok(placed.collect())
+    }
+
+    fn new_partition(&self, topic_id: Uuid, index: i32, replicas: Vec<i32>) -> PartitionRecord {
+        let isr: Vec<i32> = replicas.iter().copied().filter(|id| self.is_active(*id)).collect();
+        PartitionRecord {
+            partition_id: index,
+            topic_id,
+            leader: isr.first().copied().unwrap_or(-1),
+            leader_epoch: 0,
+            partition_epoch: 0,
+            directories: replicas.iter().map(|id| self.directory_of(*id)).collect(),
+            replicas,
+            isr,
+            ..Default::default()
+        }
+    }
+
+    /// Where a broker is to keep a new partition: it says so itself when it has several directories (KIP-858).
+    fn directory_of(&self, broker: i32) -> Uuid {
+        match self.image.broker(broker).map(|broker| broker.directories.as_slice()) {
+            Some([only]) => *only,
+            _ => Uuid::nil(),
+        }
+    }
+
+    fn is_active(&self, broker: i32) -> bool {
+        self.image.broker(broker).is_some_and(|broker| broker.is_active())
+    }
+
+    fn delete_topic(&self, topic: &TopicToDelete, records: &mut Vec<MetadataRecord>) -> DeletedTopic {
+        let found = match &topic.name {
+            Some(_) if !topic.id.is_nil() => {
+                Err(TopicError::InvalidRequest("You may not specify both topic name and topic id.".into()))
+            }
+            None if topic.id.is_nil() => {
+                Err(TopicError::InvalidRequest("Neither topic name nor id were specified.".into()))
+            }
+            Some(name) => self.image.topic(name).ok_or(TopicError::UnknownTopic),
+            None => self.image.topic_by_id(&topic.id).ok_or(TopicError::UnknownTopicId),
+        };
+        match found {
+            Ok(found) => {
+                records.push(RemoveTopicRecord { topic_id: found.id }.into());
+                DeletedTopic { name: Some(found.name.clone()), id: found.id, result: Ok(()) }
+            }
+            Err(error) => DeletedTopic { name: topic.name.clone(), id: topic.id, result: Err(error) },
+        }
+    }
+
+    fn grow_topic(
+        &self,
+        request: &CreatePartitionsTopic,
+        random: &mut dyn FnMut() -> Uuid,
+        records: &mut Vec<MetadataRecord>,
+    ) -> Result<(), TopicError> {
+        let topic = self.image.topic(&request.name).ok_or(TopicError::UnknownTopic)?;
+        let additional = additional_partitions(topic, request)?;
+        if records.len() + additional as usize > MAX_RECORDS_PER_REQUEST {
+            return Err(TopicError::TooManyRecords);
+        }
+        let replication_factor = topic.partitions.first().map_or(1, |first| first.membership.replicas.len());
+        let assignments = match &request.assignments {
+            None => self.place(additional, replication_factor as i16, random)?,
+            Some(manual) => {
+                let mut assignments = Vec::with_capacity(manual.len());
+                for (index, assignment) in (topic.partition_count()..).zip(manual) {
+                    let replicas: Vec<i32> = assignment.broker_ids.iter().map(|broker| broker.0).collect();
+                    self.check_assignment(&replicas, Some(replication_factor))?;
+                    self.check_active(&replicas, index)?;
+                    assignments.push(replicas);
+                }
+                assignments
+            }
+        };
+        for (index, replicas) in (topic.partition_count()..).zip(assignments) {
+            records.push(self.new_partition(topic.id, index, replicas).into());
+        }
+        Ok(())
+    }
+}
+
+fn refuse(name: Option<StrBytes>, id: Uuid, why: &str) -> DeletedTopic {
+    DeletedTopic { name, id, result: Err(TopicError::InvalidRequest(why.into())) }
+}
+
+/// Names that occur twice, and the metadata log's own, never reach the other checks.
+fn without_refused_names(topics: &[CreatableTopic]) -> (Vec<&CreatableTopic>, TopicResults<CreatedTopic>) {
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    for topic in topics {
+        *times.entry(&topic.name).or_default() += 1;
+    }
+    let mut refused = Vec::new();
+    for (name, times) in &times {
+        let message = if *name == CLUSTER_METADATA_TOPIC {
+            format!("Creation of internal topic {CLUSTER_METADATA_TOPIC} is prohibited.")
+        } else if *times > 1 {
+            "Duplicate topic name.".into()
+        } else {
+            continue;
+        };
+        refused.push((StrBytes::from_string((*name).to_owned()), Err(TopicError::InvalidRequest(message))));
+    }
+    let kept =
+        topics.iter().filter(|topic| times[&**topic.name] == 1 && &**topic.name != CLUSTER_METADATA_TOPIC);
+    (kept.collect(), refused)
+}
+
+fn total_partitions(topics: &[&CreatableTopic], settings: &CreateTopicsSettings) -> i64 {
+    let partitions = |topic: &&CreatableTopic| match topic.num_partitions {
+        _ if !topic.assignments.is_empty() => topic.assignments.len() as i64,
+        -1 => i64::from(settings.num_partitions),
+        wanted => i64::from(wanted.max(0)),
+    };
+    topics.iter().map(partitions).sum()
+}
+
+/// The last of several values for a key counts, as in Kafka.
+fn creation_configs(topic: &CreatableTopic, rules: &dyn ConfigRules) -> Result<Configs, TopicError> {
+    let nulls: Vec<&str> = topic
+        .configs
+        .iter()
+        .filter(|config| config.value.is_none())
+        .map(|config| config.name.as_str())
+        .collect();
+    if !nulls.is_empty() {
+        let message = format!("Null value not supported for topic configs: {}", nulls.join(","));
+        return Err(TopicError::InvalidConfig(message));
+    }
+    let with_values = topic
+        .configs
+        .iter()
+        .filter_map(|config| Some((config.name.to_string(), config.value.as_ref()?.to_string())));
+    let configs: Configs = with_values.collect();
+    if !configs.is_empty() {
+        rules
+            .validate(ResourceType::Topic, &topic.name, &Configs::new(), &configs)
+            .map_err(|error| TopicError::InvalidConfig(error.message))?;
+    }
+    Ok(configs)
+}
+
+fn push_config_records(topic: &StrBytes, configs: &Configs, records: &mut Vec<MetadataRecord>) {
+    for (name, value) in configs {
+        let record = ConfigRecord {
+            resource_type: ResourceType::Topic.id(),
+            resource_name: own(topic),
+            name: StrBytes::from_string(name.clone()),
+            value: Some(StrBytes::from_string(value.clone())),
+        };
+        records.push(record.into());
+    }
+    if configs.contains_key(MIN_INSYNC_REPLICAS) {
+        records.push(ClearElrRecord { topic_name: own(topic) }.into());
+    }
+}
+
+fn additional_partitions(topic: &Topic, request: &CreatePartitionsTopic) -> Result<i32, TopicError> {
+    let have = topic.partition_count();
+    if request.count == have {
+        return Err(TopicError::InvalidPartitions(format!("Topic already has {have} partition(s).")));
+    }
+    if request.count < have {
+        return Err(TopicError::InvalidPartitions(format!(
+            "The topic {} currently has {have} partition(s); {} would not be an increase.",
+            topic.name, request.count
+        )));
+    }
+    let additional = request.count - have;
+    match &request.assignments {
+        Some(manual) if manual.len() != additional as usize => {
+            Err(TopicError::InvalidReplicaAssignment(format!(
+                "Attempted to add {additional} additional partition(s), but only {} assignment(s) were specified.",
+                manual.len()
+            )))
+        }
+        _ => Ok(additional),
+    }
+}
