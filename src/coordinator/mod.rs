@@ -1,7 +1,7 @@
 //! The coordinators: who is in a group, and how far it has read.
 //!
 //! Enters: commands, the time in milliseconds, replayed records. Leaves: an [`Outcome`] whose response, records and
-//! effects are values. `runtime.rs` is the only file here that awaits, locks or writes; `group/` (and later
+//! effects are values. `runtime/` is the only folder here that awaits, locks or writes; `group/` (and later
 //! `transaction/` and `share/`) are pure: no tokio, clock, random, lock or file.
 //!
 //! A coordinator decides with `&self` and returns records. What is in its log (hard state) changes only in
@@ -10,6 +10,7 @@
 //! fails the shard is dropped and read again from its log: there is no code that takes a decision back.
 
 pub mod group;
+pub mod runtime;
 pub mod timers;
 
 /// Names a request whose answer comes later (JoinGroup and SyncGroup wait for the other members). The runtime hands

@@ -107,17 +107,15 @@ impl GroupShard {
 
     /// The log has been read: builds the live groups and starts their members' sessions. A group with too many
     /// members forms a new generation at once.
-    pub fn loaded(&mut self, now_ms: i64) -> GroupOutcome<()> {
-        self.live.clear();
-        for (group_id, logged) in self.hard.groups() {
-            self.live.insert(group_id.clone(), ClassicGroup::from_logged(logged));
-        }
-        for (group_id, _) in self.hard.all_offsets() {
-            self.live.entry(group_id.clone()).or_insert_with(|| ClassicGroup::new(now_ms));
-        }
+    pub fn loaded(&self, now_ms: i64) -> GroupOutcome<()> {
         let mut outcome = GroupOutcome::answer(());
-        for (group_id, group) in &self.live {
-            self.loaded_group(group_id, group, now_ms, &mut outcome);
+        for (group_id, logged) in self.hard.groups() {
+            self.loaded_group(group_id, ClassicGroup::from_logged(logged), now_ms, &mut outcome);
+        }
+        for (group_id, _) in
+            self.hard.all_offsets().filter(|(group_id, _)| self.hard.group(group_id).is_none())
+        {
+            outcome.soft.push(SoftChange::Put(group_id.clone(), Box::new(ClassicGroup::new(now_ms))));
         }
         outcome.effects.push(self.next_retention_check(now_ms));
         outcome

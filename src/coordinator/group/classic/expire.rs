@@ -67,15 +67,16 @@ impl GroupShard {
     pub(in super::super) fn loaded_group(
         &self,
         group_id: &StrBytes,
-        group: &ClassicGroup,
+        group: ClassicGroup,
         now_ms: i64,
         outcome: &mut GroupOutcome<()>,
     ) {
-        let mut transition = Transition::new(group_id.clone(), group.clone(), now_ms, &self.config);
-        for member_id in group.members.keys() {
+        let mut transition = Transition::new(group_id.clone(), group, now_ms, &self.config);
+        let member_ids: Vec<StrBytes> = transition.group.members.keys().cloned().collect();
+        for member_id in &member_ids {
             transition.restart_session(member_id);
         }
-        if group.members.len() > self.config.max_size {
+        if member_ids.len() > self.config.max_size {
             transition.prepare_rebalance();
         }
         let loaded = transition.finish(());

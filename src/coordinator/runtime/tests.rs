@@ -1,0 +1,212 @@
+//! The runtime over a log in memory that can be slow, and can fail.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use ottla_protocol::StrBytes;
+use ottla_protocol::batch::RecordBatch;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::*;
+
+/// A log whose appends are committed when the test says so.
+struct TestLog {
+    batches: Mutex<Vec<(i32, RecordBatch)>>,
+    /// How many appends are committed; `i64::MAX` for all.
+    committed: watch::Sender<i64>,
+    /// The next append fails when it is its turn to be committed.
+    is_failing: Mutex<bool>,
+}
+
+impl TestLog {
+    fn new() -> Arc<Self> {
+        let (committed, _) = watch::channel(i64::MAX);
+        Arc::new(TestLog { batches: Mutex::new(Vec::new()), committed, is_failing: Mutex::new(false) })
+    }
+
+    fn commit(&self, count: i64) {
+        self.committed.send_replace(count);
+    }
+
+    fn fail_next(&self) {
+        *self.is_failing.lock().unwrap() = true;
+    }
+
+    fn appended(&self) -> i64 {
+        self.batches.lock().unwrap().len() as i64
+    }
+}
+
+impl CoordinatorLog for TestLog {
+    fn partitions(&self) -> Option<i32> {
+        Some(3)
+    }
+
+    fn create(&self) -> LogFuture<()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn append(&self, partition: i32, batch: RecordBatch) -> LogFuture<()> {
+        let mut committed = self.committed.subscribe();
+        let fails = std::mem::take(&mut *self.is_failing.lock().unwrap());
+        let mut batches = self.batches.lock().unwrap();
+        let place = batches.len() as i64;
+        if !fails {
+            batches.push((partition, batch));
+        }
+        Box::pin(async move {
+            committed.wait_for(|count| *count > place).await.map_err(|_| LogError::Unavailable)?;
+            if fails { Err(LogError::Unavailable) } else { Ok(()) }
+        })
+    }
+
+    fn read(&self, partition: i32, offset: i64) -> LogFuture<Vec<RecordBatch>> {
+        // Every batch counts from 0 here, so all are read at once.
+        let batches = self.batches.lock().unwrap();
+        let of_partition = batches.iter().filter(|(of, _)| *of == partition && offset == 0);
+        let found: Vec<RecordBatch> = of_partition.map(|(_, batch)| batch.clone()).collect();
+        Box::pin(async move { Ok(found) })
+    }
+}
+
+fn coordinator(log: &Arc<TestLog>) -> Arc<GroupCoordinator> {
+    let log: Arc<dyn CoordinatorLog> = log.clone();
+    GroupCoordinator::new(GroupConfig::default(), log, Clock::default())
+}
+
+fn text(text: &'static str) -> StrBytes {
+    StrBytes::from_static_str(text)
+}
+
+fn commit(offset: i64) -> Commit {
+    let partitions = vec![CommitPartition { index: 0, offset, leader_epoch: -1, metadata: text("") }];
+    Commit {
+        group_id: text("g"),
+        member_id: text(""),
+        group_instance_id: None,
+        generation_id: -1,
+        retention_ms: None,
+        may_answer_group_id_not_found: true,
+        topics: vec![CommitTopic { name: text("t"), topic_id: Uuid::nil(), partitions }],
+    }
+}
+
+fn join(coordinator: &GroupCoordinator, member_id: StrBytes, session_timeout_ms: i32) -> Join {
+    Join {
+        ticket: coordinator.ticket(),
+        group_id: text("g"),
+        member_id,
+        group_instance_id: None,
+        client_id: text("c"),
+        client_host: text("/127.0.0.1"),
+        session_timeout_ms,
+        rebalance_timeout_ms: 1_000,
+        protocol_type: text("consumer"),
+        protocols: vec![Protocol { name: text("range"), metadata: Bytes::new() }],
+        must_know_member_id: false,
+        may_skip_assignment: true,
+        unique: Uuid::from_u128(1),
+    }
+}
+
+async fn committed(coordinator: &Arc<GroupCoordinator>) -> Option<i64> {
+    let fetch = FetchOffsets { group_id: text("g"), topics: None };
+    let topics = coordinator.fetch_offsets(fetch).await.expect("a coordinator");
+    topics.first().and_then(|topic| topic.partitions.first()).map(|partition| partition.offset)
+}
+
+#[tokio::test]
+async fn offsets_are_there_again_after_a_restart() {
+    let log = TestLog::new();
+    coordinator(&log).commit(commit(5)).await.expect("a commit");
+    assert_eq!(committed(&coordinator(&log)).await, Some(5));
+}
+
+#[tokio::test]
+async fn no_answer_leaves_before_the_log_has_it() {
+    let log = TestLog::new();
+    let coordinator = coordinator(&log);
+    coordinator.commit(commit(5)).await.expect("a commit");
+    log.commit(log.appended());
+
+    let writing = tokio::spawn({
+        let coordinator = Arc::clone(&coordinator);
+        async move { coordinator.commit(commit(6)).await }
+    });
+    while log.appended() < 2 {
+        tokio::task::yield_now().await;
+    }
+    // A reader that sees the new offset has to wait for it as well.
+    let reading = tokio::spawn({
+        let coordinator = Arc::clone(&coordinator);
+        async move { committed(&coordinator).await }
+    });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!writing.is_finished() && !reading.is_finished());
+    log.commit(i64::MAX);
+    writing.await.expect("no panic").expect("a commit");
+    assert_eq!(reading.await.expect("no panic"), Some(6));
+}
+
+#[tokio::test]
+async fn a_failed_append_takes_everything_back() {
+    let log = TestLog::new();
+    let coordinator = coordinator(&log);
+    coordinator.commit(commit(5)).await.expect("a commit");
+    log.fail_next();
+    assert_eq!(coordinator.commit(commit(6)).await, Err(GroupError::CoordinatorNotAvailable));
+    assert_eq!(committed(&coordinator).await, Some(5));
+
+    // The same when it turns out later, with others waiting behind.
+    log.commit(log.appended());
+    log.fail_next();
+    let behind = |offset| {
+        let coordinator = Arc::clone(&coordinator);
+        tokio::spawn(async move { coordinator.commit(commit(offset)).await })
+    };
+    let first = behind(7);
+    let second = behind(8);
+    while log.appended() < 2 {
+        tokio::task::yield_now().await;
+    }
+    log.commit(i64::MAX);
+    assert_eq!(first.await.expect("no panic"), Err(GroupError::NotCoordinator));
+    assert_eq!(second.await.expect("no panic"), Err(GroupError::NotCoordinator));
+}
+
+#[tokio::test]
+async fn a_silent_member_is_removed_by_the_alarm() {
+    let log = TestLog::new();
+    let as_log: Arc<dyn CoordinatorLog> = log.clone();
+    let config = GroupConfig { min_session_timeout_ms: 1, ..GroupConfig::default() };
+    let coordinator = GroupCoordinator::new(config, as_log, Clock::default());
+    let joined = coordinator.join(join(&coordinator, text(""), 30_000)).await.expect("a place");
+    assert_eq!(joined.generation_id, 1);
+    // A shorter session from now on: the alarm has to be brought forward.
+    let rejoined = join(&coordinator, joined.member_id.clone(), 20);
+    let rejoined = Join {
+        protocols: vec![Protocol { metadata: Bytes::from_static(b"new"), ..rejoined.protocols[0].clone() }],
+        ..rejoined
+    };
+    assert_eq!(coordinator.join(rejoined).await.expect("a place").generation_id, 2);
+
+    let is_empty = async {
+        while coordinator.describe(&text("g")).await.expect("a group").state != "Empty" {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), is_empty).await.expect("the session ends");
+}
+
+#[test]
+fn groups_lie_where_kafka_has_them() {
+    // Utils.abs(groupId.hashCode()) % 50 in Java.
+    assert_eq!(partition_of("", 50), 0);
+    assert_eq!(partition_of("g", 50), 3);
+    assert_eq!(partition_of("console-consumer-12345", 50), 6);
+    // Its hash is i32::MIN.
+    assert_eq!(partition_of("polygenelubricants", 50), 0);
+}
