@@ -110,6 +110,11 @@ class Broker:
                 raise BrokerError(f"{self.kind} did not stop within {STOP_TIMEOUT_S} s")
             time.sleep(0.01)
 
+    def memory(self):
+        """Prints the greatest resident memory that it had, in MiB."""
+        status = Path(f"/proc/{self.pid()}/status").read_text()
+        print(next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmHWM")))
+
     def command(self):
         if self.kind == "ottla":
             return self.ottla_command()
@@ -152,7 +157,9 @@ class Broker:
 
 def ctl(directory, action):
     """What a scenario asks of its broker through $BROKER_CTL."""
-    actions = {"start": Broker.start, "stop": Broker.stop, "restart": Broker.restart, "kill9": Broker.kill9}
+    actions = {
+        "start": Broker.start, "stop": Broker.stop, "restart": Broker.restart, "kill9": Broker.kill9, "memory": Broker.memory
+    }
     if action not in actions:
         print(f"ctl: {action!r} is none of {', '.join(actions)}", file=sys.stderr)
         return 2

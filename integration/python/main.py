@@ -5,13 +5,14 @@ import sys
 sys.dont_write_bytecode = True
 
 import admin  # noqa: E402
+import bad_input  # noqa: E402
 import docs  # noqa: E402
 import durability  # noqa: E402
 import groups  # noqa: E402
 import reading  # noqa: E402
 import writing  # noqa: E402
 
-MODULES = (writing, reading, groups, admin, durability, docs)
+MODULES = (writing, reading, groups, admin, durability, docs, bad_input)
 
 name = sys.argv[1]
 for module in MODULES:
