@@ -1,0 +1,93 @@
+//! A bound on the files that are open at once: who was used longest ago is closed, and opened again when it is needed.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::disk::{Create, Disk, DiskFile};
+
+/// The process's open files.
+pub(crate) struct OpenFiles {
+    disk: Arc<dyn Disk>,
+    limit: usize,
+    /// Counts uses: what is "long ago" needs no clock.
+    uses: AtomicU64,
+    open: Mutex<Vec<Weak<Slot>>>,
+}
+
+/// A file that is open when it is in use and perhaps a while longer. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct CachedFile(Arc<Slot>);
+
+struct Slot {
+    path: PathBuf,
+    last_use: AtomicU64,
+    file: Mutex<Option<Arc<dyn DiskFile>>>,
+}
+
+impl OpenFiles {
+    pub fn new(disk: Arc<dyn Disk>, limit: usize) -> Self {
+        Self { disk, limit: limit.max(4), uses: AtomicU64::new(0), open: Mutex::default() }
+    }
+
+    pub fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    /// The open file, which stays open for as long as the caller holds it.
+    pub fn get(&self, file: &CachedFile) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(file, Create::Never)
+    }
+
+    /// The same, for a file that may not exist yet.
+    pub fn get_or_create(&self, file: &CachedFile) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(file, Create::IfMissing)
+    }
+
+    fn open(&self, file: &CachedFile, create: Create) -> io::Result<Arc<dyn DiskFile>> {
+        let slot = &file.0;
+        slot.last_use.store(self.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        let mut current = slot.lock();
+        if let Some(open) = &*current {
+            return Ok(open.clone());
+        }
+        let opened = self.disk.open(&slot.path, create)?;
+        *current = Some(opened.clone());
+        drop(current);
+        self.admit(slot);
+        Ok(opened)
+    }
+
+    fn admit(&self, slot: &Arc<Slot>) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.push(Arc::downgrade(slot));
+        if open.len() <= self.limit {
+            return;
+        }
+        // Closes a quarter, so that this is not done for each file.
+        let mut slots: Vec<_> = open.iter().filter_map(Weak::upgrade).collect();
+        slots.sort_by_key(|slot| slot.last_use.load(Ordering::Relaxed));
+        let excess = slots.len().saturating_sub(self.limit * 3 / 4);
+        for slot in slots.drain(..excess) {
+            *slot.lock() = None;
+        }
+        *open = slots.iter().map(Arc::downgrade).collect();
+    }
+}
+
+impl CachedFile {
+    pub fn new(path: PathBuf) -> Self {
+        Self(Arc::new(Slot { path, last_use: AtomicU64::new(0), file: Mutex::new(None) }))
+    }
+
+    pub fn path(&self) -> &std::path::Path {
+        &self.0.path
+    }
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<dyn DiskFile>>> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
