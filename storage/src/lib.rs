@@ -6,13 +6,14 @@
 //! - [`logs`] all logs of the process; [`log`] one of them: offsets, sequences, epochs, times
 //! - `store` the seam below it; `memory/` and `local/` the engines; `rolling` when either begins a new segment
 //! - `producers`, `epochs`, `batch_info` what a log knows of its batches, with the formats of Kafka's files
-//! - `checkpoints/` what the next start must know; `worker` the one thread that waits for the disk
+//! - `gather` puts batches together for a reader; `worker` is the one thread that waits for the disk
 
 mod batch_info;
-mod checkpoints;
 mod commit;
 mod epochs;
 mod error;
+mod gather;
+mod local;
 mod log;
 mod logs;
 mod memory;
@@ -24,6 +25,7 @@ mod worker;
 
 pub use commit::Commit;
 pub use error::{AppendError, StorageError};
+pub use local::LocalSettings;
 pub use log::{AppendContext, Appended, Log, Origin, TimestampOffset};
 pub use logs::{LogDir, Logs};
 pub use options::{LogId, LogOptions};

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
 use crate::epochs::Epochs;
 use crate::error::StorageError;
-use crate::log::{Log, Opened};
+use crate::local::{LocalEngine, LocalSettings};
+use crate::log::{Log, Opened, TailBudget};
 use crate::memory::MemoryStore;
 use crate::options::{LogId, LogOptions};
 use crate::producers::Producers;
@@ -37,13 +38,26 @@ pub(crate) struct Shared {
     engine: Engine,
     logs: Mutex<HashMap<(Uuid, i32), Arc<Log>>>,
     worker: Worker,
+    tail_budget: Arc<TailBudget>,
+    /// When checkpoints were last written.
+    checkpointed_ms: AtomicI64,
     /// A log's start moved since the last checkpoint: that is in no other file.
     have_starts_moved: AtomicBool,
 }
 
 enum Engine {
     Memory,
+    Local(LocalEngine),
 }
+
+/// All logs together keep at most so many of their newest bytes in memory.
+const TAILS_MAX_BYTES: usize = 32 << 20;
+/// A log that nobody has written to for so long keeps nothing in memory.
+const TAIL_IDLE_MS: i64 = 10_000;
+/// `log.flush.offset.checkpoint.interval.ms`
+const CHECKPOINT_INTERVAL_MS: i64 = 60_000;
+/// A log with more unflushed bytes is flushed at the next checkpoint, so that a recovery never reads much more of it.
+const UNFLUSHED_MAX_BYTES: u64 = 64 << 20;
 
 impl Logs {
     /// Logs that live as long as the process and touch no disk.
@@ -51,11 +65,23 @@ impl Logs {
         Self::new(Engine::Memory)
     }
 
+    /// Logs in Kafka's files under these directories (`log.dirs`), which are made where they are missing and locked
+    /// against other processes.
+    pub fn local(dirs: Vec<PathBuf>, settings: LocalSettings) -> Result<Self, StorageError> {
+        Ok(Self::new(Engine::Local(LocalEngine::open(dirs, settings)?)))
+    }
+
+    pub(crate) fn on(engine: LocalEngine) -> Self {
+        Self::new(Engine::Local(engine))
+    }
+
     fn new(engine: Engine) -> Self {
         let shared = Shared {
             engine,
             logs: Mutex::default(),
             worker: Worker::default(),
+            tail_budget: Arc::new(TailBudget::new(TAILS_MAX_BYTES)),
+            checkpointed_ms: AtomicI64::new(0),
             have_starts_moved: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared) }
@@ -71,45 +97,96 @@ impl Logs {
         log.clone()
     }
 
+    /// The directory that the partition has or will have; nothing in memory. For files that live beside the log's
+    /// own, as the metadata log's snapshots do.
+    pub fn dir_of(&self, id: &LogId) -> Result<Option<PathBuf>, StorageError> {
+        match &self.shared.engine {
+            Engine::Memory => Ok(None),
+            Engine::Local(engine) => engine.dir_of(id).map(Some),
+        }
+    }
+
     /// The topic was deleted. Calls on the log fail from now on; its files go `file.delete.delay.ms` later.
-    pub fn delete(&self, id: &LogId, _now_ms: i64) -> Result<(), StorageError> {
+    pub fn delete(&self, id: &LogId, now_ms: i64) -> Result<(), StorageError> {
         let log = self.shared.logs().remove(&(id.topic_id, id.partition));
+        let mut delay_ms = LogOptions::default().file_delete_delay_ms;
         if let Some(log) = &log {
+            delay_ms = log.options().file_delete_delay_ms;
             log.mark_deleted();
         }
-        Ok(())
-    }
-
-    /// To be called every second or so, off the async threads: flushes what `flush.ms` has waited for.
-    pub fn maintain(&self, now_ms: i64) {
-        for log in self.shared.all() {
-            if log.is_flush_due(now_ms)
-                && let Err(error) = log.flush()
-            {
-                tracing::error!(log = %log.id(), %error, "could not flush");
-            }
+        match &self.shared.engine {
+            Engine::Memory => Ok(()),
+            Engine::Local(engine) => engine.delete(id, now_ms.saturating_add(delay_ms)),
         }
     }
 
-    /// A clean stop: everything is flushed and noted, so that the next start need look at nothing.
-    pub fn close(&self) -> Result<(), StorageError> {
+    /// To be called every second or so, off the async threads: flushes what `flush.ms` has waited for, removes what was
+    /// deleted, gives memory back, and writes checkpoints when it is time.
+    pub fn maintain(&self, now_ms: i64) {
+        for log in self.shared.all() {
+            log.rest(now_ms, TAIL_IDLE_MS);
+            if log.is_flush_due(now_ms) {
+                self.shared.worker.flush(&log);
+            }
+        }
+        let Engine::Local(engine) = &self.shared.engine else { return };
+        engine.remove_doomed(now_ms);
+        let last_ms = self.shared.checkpointed_ms.load(Ordering::Relaxed);
+        let is_due = now_ms.saturating_sub(last_ms) >= CHECKPOINT_INTERVAL_MS;
+        if (is_due || self.shared.have_starts_moved.load(Ordering::Relaxed))
+            && let Err(error) = self.checkpoint(now_ms)
+        {
+            tracing::error!(%error, "could not write checkpoints; a recovery would read more");
+        }
+    }
+
+    /// Notes where each log starts and how far it is on the disk, which bounds what a start after a crash reads.
+    pub fn checkpoint(&self, now_ms: i64) -> Result<(), StorageError> {
+        let Engine::Local(engine) = &self.shared.engine else { return Ok(()) };
+        self.shared.checkpointed_ms.store(now_ms, Ordering::Relaxed);
+        self.shared.have_starts_moved.store(false, Ordering::Relaxed);
+        let mut current = HashMap::new();
+        for log in self.shared.all() {
+            if log.unflushed_bytes() > UNFLUSHED_MAX_BYTES {
+                log.note_end();
+                log.flush()?;
+            }
+            if let Some(checkpoint) = log.checkpoint() {
+                current.insert(log.id().clone(), checkpoint);
+            }
+        }
+        engine.checkpoint(&current)
+    }
+
+    /// A clean stop: everything is flushed and noted, so that the next start need look at nothing. The logs must
+    /// not be used after it.
+    pub fn close(&self, now_ms: i64) -> Result<(), StorageError> {
         self.shared.worker.stop();
         for log in self.shared.all() {
             log.note_end();
             log.flush()?;
         }
-        Ok(())
+        self.checkpoint(now_ms)?;
+        match &self.shared.engine {
+            Engine::Memory => Ok(()),
+            Engine::Local(engine) => engine.mark_clean(),
+        }
     }
 
     /// Each directory with its size and its logs.
     pub fn describe(&self) -> Result<Vec<LogDir>, StorageError> {
-        match &self.shared.engine {
-            Engine::Memory => {
-                let logs = self.shared.all();
-                let sizes = logs.iter().map(|log| Ok((log.id().clone(), log.size()?)));
-                Ok(vec![LogDir { logs: sizes.collect::<Result<_, StorageError>>()?, ..LogDir::default() }])
+        let mut dirs = match &self.shared.engine {
+            Engine::Memory => vec![LogDir::default()],
+            Engine::Local(engine) => engine.spaces(),
+        };
+        for log in self.shared.all() {
+            let path = self.dir_of(log.id())?;
+            let home = path.as_deref().and_then(|path| path.parent()).map(PathBuf::from).unwrap_or_default();
+            if let Some(dir) = dirs.iter_mut().find(|dir| dir.path == home) {
+                dir.logs.push((log.id().clone(), log.size()?));
             }
         }
+        Ok(dirs)
     }
 }
 
@@ -122,16 +199,19 @@ impl Drop for Logs {
 }
 
 impl Shared {
-    pub fn open(&self, _id: &LogId, _options: &LogOptions) -> Result<Opened, StorageError> {
+    pub fn open(&self, id: &LogId, options: &LogOptions) -> Result<Opened, StorageError> {
         match &self.engine {
             Engine::Memory => Ok(Opened {
                 store: Box::new(MemoryStore::new()),
                 start_offset: 0,
                 end_offset: 0,
                 recovery_point: 0,
+                snapshot_offset: 0,
                 producers: Producers::default(),
                 epochs: Epochs::default(),
+                has_tail: false,
             }),
+            Engine::Local(engine) => engine.open_log(id, options),
         }
     }
 
@@ -141,6 +221,10 @@ impl Shared {
         if let Some(log) = log {
             self.worker.flush(&log);
         }
+    }
+
+    pub fn tail_budget(&self) -> Arc<TailBudget> {
+        self.tail_budget.clone()
     }
 
     pub fn starts_moved(&self) {

@@ -1,7 +1,6 @@
 //! A log's name and the topic settings that it obeys.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -18,12 +17,6 @@ impl LogId {
     /// The name of its directory: `topic-partition`.
     pub fn dir_name(&self) -> String {
         format!("{}-{}", self.topic, self.partition)
-    }
-
-    /// The inverse of [`dir_name`](Self::dir_name), without the id that `partition.metadata` holds.
-    pub(crate) fn parse_dir_name(path: &Path) -> Option<(&str, i32)> {
-        let (topic, partition) = path.file_name()?.to_str()?.rsplit_once('-')?;
-        (!topic.is_empty()).then_some((topic, partition.parse().ok().filter(|p| *p >= 0)?))
     }
 }
 

@@ -1,5 +1,6 @@
 //! When a log begins a new extent. The same for every engine.
 
+use crate::batch_info::BatchInfo;
 use crate::options::LogOptions;
 use crate::store::Placed;
 
@@ -29,10 +30,10 @@ impl Rolling {
             || last_offset - self.base_offset > i64::from(i32::MAX)
     }
 
-    pub fn took(&mut self, batch: &Placed) {
-        self.bytes += u64::from(batch.info.size);
+    pub fn took(&mut self, batch: &BatchInfo) {
+        self.bytes += u64::from(batch.size);
         if self.first_timestamp.is_none() {
-            self.first_timestamp = Some(batch.info.max_timestamp);
+            self.first_timestamp = Some(batch.max_timestamp);
         }
     }
 

@@ -128,7 +128,8 @@ mod tests {
     #[test]
     fn zeros_at_the_end_are_no_entries() {
         let entry = |offset, position| OffsetEntry { offset, position };
-        let mut bytes: Vec<u8> = [entry(0, 0), entry(9, 4200)].iter().flat_map(|entry| entry.encode()).collect();
+        let mut bytes: Vec<u8> =
+            [entry(0, 0), entry(9, 4200)].iter().flat_map(|entry| entry.encode()).collect();
         bytes.extend([0; 24]);
         assert_eq!(sane_entries(&bytes, OffsetEntry::decode), 2);
         assert_eq!(sane_entries(&[], OffsetEntry::decode), 0);

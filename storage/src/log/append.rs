@@ -65,6 +65,9 @@ impl Log {
             log.note_producers(offset, &self.id);
         }
         log.replay(&placed, &self.id);
+        if let Some(tail) = &mut log.tail {
+            placed.iter().for_each(|batch| tail.push(batch));
+        }
         log.end_offset = appended.last_offset + 1;
         log.unflushed_since_ms.get_or_insert(context.now_ms);
         log.unflushed_bytes += size;

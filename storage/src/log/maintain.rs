@@ -2,8 +2,8 @@
 
 use super::append::warn;
 use super::{Log, OpenLog, State};
-use crate::checkpoints::Checkpoint;
 use crate::error::StorageError;
+use crate::local::Checkpoint;
 use crate::options::{LogId, LogOptions};
 use crate::store::Note;
 
@@ -71,6 +71,16 @@ impl Log {
         Ok(start)
     }
 
+    /// Gives back the memory of a log that nobody has written to for `idle_ms`.
+    pub(crate) fn rest(&self, now_ms: i64, idle_ms: i64) {
+        if let State::Open(log) = &mut self.lock().state
+            && now_ms.saturating_sub(log.last_used_ms) >= idle_ms
+            && let Some(tail) = &mut log.tail
+        {
+            tail.clear();
+        }
+    }
+
     /// Whether `flush.ms` asks for a flush.
     pub(crate) fn is_flush_due(&self, now_ms: i64) -> bool {
         let inner = self.lock();
@@ -96,7 +106,8 @@ impl Log {
             State::Open(log) => Some(Checkpoint {
                 start_offset: log.start_offset,
                 recovery_point: log.recovery_point,
-                end_offset: log.end_offset,
+                // All that this broker has written is committed: it is the only replica.
+                high_watermark: log.end_offset,
             }),
             State::Closed | State::Deleted => None,
         }

@@ -7,6 +7,7 @@
 mod append;
 mod maintain;
 mod read;
+mod tail;
 mod time;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +19,9 @@ use crate::logs::Shared;
 use crate::options::{LogId, LogOptions};
 use crate::producers::{ActiveProducer, Producers};
 use crate::store::LogStore;
+use tail::Tail;
+
+pub(crate) use tail::TailBudget;
 
 pub use append::{AppendContext, Appended, Origin};
 pub use time::TimestampOffset;
@@ -29,8 +33,12 @@ pub(crate) struct Opened {
     pub end_offset: i64,
     /// Up to here the data is on the disk for sure.
     pub recovery_point: i64,
+    /// Of the snapshot that `producers` was built from.
+    pub snapshot_offset: i64,
     pub producers: Producers,
     pub epochs: Epochs,
+    /// Whether reads are slow enough for the newest batches to be kept above the engine.
+    pub has_tail: bool,
 }
 
 /// A partition's log, thread safe. No call waits for the disk to sync, unless its name says so.
@@ -54,6 +62,7 @@ enum State {
 
 pub(crate) struct OpenLog {
     store: Box<dyn LogStore>,
+    tail: Option<Tail>,
     producers: Producers,
     epochs: Epochs,
     start_offset: i64,
@@ -141,7 +150,7 @@ impl Log {
 
     fn open<'a>(&self, options: &LogOptions, state: &'a mut State) -> Result<&'a mut OpenLog, StorageError> {
         if matches!(state, State::Closed) {
-            *state = State::Open(Box::new(OpenLog::new(self.shared.open(&self.id, options)?)));
+            *state = State::Open(Box::new(OpenLog::new(self.shared.open(&self.id, options)?, &self.shared)));
         }
         match state {
             State::Open(log) => Ok(log),
@@ -156,10 +165,10 @@ impl Log {
 }
 
 impl OpenLog {
-    fn new(opened: Opened) -> Self {
-        let last_snapshot = if opened.recovery_point == opened.end_offset { opened.end_offset } else { -1 };
+    fn new(opened: Opened, shared: &Shared) -> Self {
         Self {
             store: opened.store,
+            tail: opened.has_tail.then(|| Tail::new(shared.tail_budget())),
             producers: opened.producers,
             epochs: opened.epochs,
             start_offset: opened.start_offset,
@@ -170,7 +179,7 @@ impl OpenLog {
             waiting: Vec::new(),
             is_flush_queued: false,
             last_used_ms: 0,
-            last_snapshot,
+            last_snapshot: opened.snapshot_offset,
         }
     }
 

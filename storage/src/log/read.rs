@@ -19,7 +19,10 @@ impl Log {
             if from >= limits.upper_offset.min(log.end_offset) {
                 return Ok(Read::Ready(Records::none(from)));
             }
-            log.store.read(from, limits)
+            match log.tail.as_ref().and_then(|tail| tail.read(from, limits)) {
+                Some(records) => Ok(Read::Ready(records)),
+                None => log.store.read(from, limits),
+            }
         })
     }
 }

@@ -2,17 +2,14 @@
 //!
 //! Enters: placed batches. Leaves: the same shared bytes. A restart finds nothing.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::commit::Commit;
 use crate::error::StorageError;
+use crate::gather::{Gathered, SHARE_MIN_BYTES};
 use crate::options::LogOptions;
 use crate::rolling::Rolling;
 use crate::store::{Extent, Flush, LogStore, Note, Placed, Read, ReadLimits, Records, Submitted};
-
-/// Batches below this size are copied when they are kept, since a small slice would keep a whole network buffer alive,
-/// and when they are read, since thousands of tiny buffers cost more to send than to copy.
-const SHARE_MIN_BYTES: usize = 16 * 1024;
 
 pub(crate) struct MemoryStore {
     segments: Vec<Segment>,
@@ -79,7 +76,7 @@ impl LogStore for MemoryStore {
         let active = self.active();
         active.modified_ms = now_ms;
         for batch in batches {
-            active.rolling.took(batch);
+            active.rolling.took(&batch.info);
             active.max_timestamp = active.max_timestamp.max(batch.info.max_timestamp);
             let is_small = batch.bytes.len() < SHARE_MIN_BYTES;
             let bytes = if is_small { Bytes::copy_from_slice(&batch.bytes) } else { batch.bytes.clone() };
@@ -126,50 +123,5 @@ impl LogStore for MemoryStore {
 
     fn note(&mut self, _: Note<'_>) -> Result<(), StorageError> {
         Ok(())
-    }
-}
-
-/// Collects batches for a reader: small ones into one buffer, large ones shared. Used for the hot tail as well.
-pub(crate) struct Gathered {
-    limits: ReadLimits,
-    records: Records,
-    small: BytesMut,
-}
-
-impl Gathered {
-    pub fn new(from: i64, limits: ReadLimits) -> Self {
-        Self { limits, records: Records::none(from), small: BytesMut::new() }
-    }
-
-    /// False when the limits keep the batch out; then nothing after it may come in.
-    pub fn take(&mut self, batch: &Placed) -> bool {
-        let size = batch.bytes.len();
-        let is_first = self.records.bytes == 0;
-        let fits = self.records.bytes + size <= self.limits.max_bytes;
-        if batch.info.base_offset >= self.limits.upper_offset
-            || !(fits || (is_first && self.limits.whole_first_batch))
-        {
-            return false;
-        }
-        self.records.bytes += size;
-        self.records.next_offset = batch.info.next_offset();
-        if size < SHARE_MIN_BYTES {
-            self.small.extend_from_slice(&batch.bytes);
-        } else {
-            self.end_small();
-            self.records.chunks.push(batch.bytes.clone());
-        }
-        true
-    }
-
-    pub fn finish(mut self) -> Records {
-        self.end_small();
-        self.records
-    }
-
-    fn end_small(&mut self) {
-        if !self.small.is_empty() {
-            self.records.chunks.push(self.small.split().freeze());
-        }
     }
 }

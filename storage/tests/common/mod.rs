@@ -1,11 +1,14 @@
 //! What the tests of this crate build logs and batches with.
 #![allow(dead_code)]
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ottla_protocol::batch::{BatchBuilder, Batches, ValidatedBatches};
-use ottla_storage::{AppendContext, Log, LogId, LogOptions, Origin, ReadLimits, Records};
+use ottla_storage::{
+    AppendContext, LocalSettings, Log, LogId, LogOptions, Logs, Origin, ReadLimits, Records,
+};
 use uuid::Uuid;
 
 pub const NOW: i64 = 1_800_000_000_000;
@@ -53,4 +56,29 @@ pub fn read(log: &Log, from: i64, max_bytes: usize) -> Records {
 pub fn base_offsets(records: &Records) -> Vec<i64> {
     let batches = records.chunks.iter().flat_map(|chunk: &Bytes| Batches::new(chunk.clone()));
     batches.map(|batch| batch.unwrap().base_offset).collect()
+}
+
+/// A log directory for one test, empty at first and removed at the end.
+pub struct Directory(PathBuf);
+
+impl Directory {
+    pub fn new(test: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn logs(&self) -> Logs {
+        Logs::local(vec![self.0.clone()], LocalSettings::default()).unwrap()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }

@@ -1,0 +1,110 @@
+//! A read that goes to the disk. Knows its segments by their files, so that it runs without the log's lock.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+
+use super::index::OffsetIndex;
+use super::open_files::{CachedFile, OpenFiles};
+use super::scan::Scanner;
+use super::segment::{Segment, lookup_position};
+use crate::batch_info::BatchInfo;
+use crate::error::StorageError;
+use crate::store::{ReadLimits, Records};
+
+/// One segment as it was when the read was asked for: later appends are not seen.
+pub(crate) struct SegmentView {
+    base_offset: i64,
+    log: CachedFile,
+    index_file: CachedFile,
+    index: OffsetIndex,
+    size: u64,
+}
+
+impl SegmentView {
+    pub fn of(segment: &Segment) -> Self {
+        Self {
+            base_offset: segment.base_offset(),
+            log: segment.log.clone(),
+            index_file: segment.index_file.clone(),
+            index: segment.index,
+            size: segment.size(),
+        }
+    }
+
+    /// Whole batches from the one that holds `from`; nothing when the segment ends before it.
+    fn read(
+        &self,
+        from: i64,
+        limits: ReadLimits,
+        files: &OpenFiles,
+    ) -> Result<Option<Records>, StorageError> {
+        let failed = |error: io::Error| match error.kind() {
+            // Retention took the segment after the read was asked for.
+            io::ErrorKind::NotFound => StorageError::OffsetOutOfRange { offset: from, start: -1, end: -1 },
+            _ => StorageError::io("read", self.log.path(), error),
+        };
+        let log = files.get(&self.log).map_err(failed)?;
+        let hint = files
+            .get(&self.index_file)
+            .and_then(|file| lookup_position(&*file, self.index, self.base_offset, from))
+            .map_err(failed)?;
+        let mut scanner = Scanner::new(&*log, self.size);
+        let mut position = hint;
+        let first = loop {
+            match scanner.header(position).map_err(failed)? {
+                None if position >= self.size => return Ok(None),
+                None => return Err(self.corrupt(position)),
+                Some(batch) if batch.last_offset >= from => break batch,
+                Some(batch) => position += u64::from(batch.size),
+            }
+        };
+        let is_allowed = first.size as usize <= limits.max_bytes || limits.whole_first_batch;
+        if first.base_offset >= limits.upper_offset || !is_allowed {
+            return Ok(Some(Records::none(from)));
+        }
+        let wanted = (limits.max_bytes as u64).max(u64::from(first.size)).min(self.size - position);
+        let mut buffer = BytesMut::zeroed(wanted as usize);
+        let read = log.read_at(&mut buffer, position).map_err(failed)?;
+        buffer.truncate(read);
+        let (bytes, next_offset) = whole_batches(&buffer, limits.upper_offset, first.base_offset);
+        if bytes == 0 {
+            return Err(self.corrupt(position));
+        }
+        buffer.truncate(bytes);
+        Ok(Some(Records { chunks: vec![buffer.freeze()], bytes, next_offset }))
+    }
+
+    fn corrupt(&self, position: u64) -> StorageError {
+        StorageError::corrupt(format!("no batch at position {position} of {}", self.log.path().display()))
+    }
+}
+
+/// Reads from the first of the segments that has something: compaction may have emptied the end of one.
+pub(crate) fn read(
+    segments: &[SegmentView],
+    from: i64,
+    limits: ReadLimits,
+    files: &Arc<OpenFiles>,
+) -> Result<Records, StorageError> {
+    for segment in segments {
+        if let Some(records) = segment.read(from, limits, files)? {
+            return Ok(records);
+        }
+    }
+    Ok(Records::none(from))
+}
+
+/// How many bytes of the buffer are whole batches before `upper_offset`, and the offset after them.
+fn whole_batches(buffer: &[u8], upper_offset: i64, from: i64) -> (usize, i64) {
+    let (mut position, mut next_offset) = (0, from);
+    while let Some(batch) = BatchInfo::parse(&buffer[position..]) {
+        let end = position + batch.size as usize;
+        if end > buffer.len() || batch.base_offset >= upper_offset {
+            break;
+        }
+        (position, next_offset) = (end, batch.next_offset());
+    }
+    (position, next_offset)
+}

@@ -1,0 +1,339 @@
+//! Opening a log's directory. After a clean stop only the end of the active segment is looked at. After a crash what lies
+//! behind the recovery point is checked: the log is cut at the first batch that is torn or whose CRC is wrong, and
+//! indexes, producers and epochs are rebuilt from there.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::checkpoint_files::Checkpoint;
+use super::disk::{Disk, read_whole};
+use super::index::{OffsetEntry, TimeEntry, sane_entries};
+use super::open_files::OpenFiles;
+use super::scan::Scanner;
+use super::segment::{Segment, parse_segment_name, segment_path};
+use super::store::{EPOCHS_FILE, LocalStore};
+use crate::batch_info::{BatchInfo, Marker, crc_matches};
+use crate::epochs::Epochs;
+use crate::error::StorageError;
+use crate::log::Opened;
+use crate::options::{LogId, LogOptions};
+use crate::producers::Producers;
+
+/// No index, snapshot or checkpoint file of a log is larger.
+const SMALL_FILE_MAX_BYTES: u64 = 256 << 20;
+/// What crashes leave behind, and nobody needs.
+const LEFTOVERS: [&str; 3] = [".tmp", ".deleted", ".cleaned"];
+
+/// Opens what is in `dir`, or an empty log when there is nothing. `checkpoint.recovery_point` is ignored for a log
+/// that was closed cleanly.
+pub(crate) fn open(
+    id: &LogId,
+    dir: PathBuf,
+    files: Arc<OpenFiles>,
+    checkpoint: Checkpoint,
+    is_clean: bool,
+    options: &LogOptions,
+) -> Result<Opened, StorageError> {
+    let mut recovery = Recovery {
+        store: LocalStore::empty(id.clone(), dir, files),
+        producers: Producers::default(),
+        epochs: Epochs::default(),
+        snapshots: Vec::new(),
+        snapshot_offset: 0,
+        recovery_point: if is_clean { i64::MAX } else { checkpoint.recovery_point },
+        index_interval: options.index_interval_bytes,
+    };
+    recovery.list()?;
+    recovery.load_epochs();
+    while !recovery.walk()? {
+        // The log ended before its newest snapshot: an older one is the base now.
+        let newer = segment_path(&recovery.store.dir, recovery.snapshot_offset, ".snapshot");
+        recovery.remove(newer);
+        recovery.store.segments.clear();
+        recovery.list()?;
+    }
+    Ok(recovery.finish(checkpoint.start_offset))
+}
+
+struct Recovery {
+    store: LocalStore,
+    producers: Producers,
+    epochs: Epochs,
+    /// Offsets of the snapshot files, ascending.
+    snapshots: Vec<i64>,
+    /// Where `producers` stands before the walk.
+    snapshot_offset: i64,
+    recovery_point: i64,
+    index_interval: u32,
+}
+
+impl Recovery {
+    fn disk(&self) -> &dyn Disk {
+        self.store.files.disk()
+    }
+
+    /// Finds the segments and the snapshots.
+    fn list(&mut self) -> Result<(), StorageError> {
+        let names = match self.disk().list(&self.store.dir) {
+            Ok(names) => names,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(StorageError::io("list", &self.store.dir, error)),
+        };
+        let mut bases = Vec::new();
+        self.snapshots.clear();
+        for name in names {
+            if LEFTOVERS.iter().any(|suffix| name.ends_with(suffix)) {
+                self.remove(self.store.dir.join(name));
+                continue;
+            }
+            match parse_segment_name(&name) {
+                Some((base, ".log")) => bases.push(base),
+                Some((offset, ".snapshot")) => self.snapshots.push(offset),
+                Some((_, suffix)) if suffix.ends_with(".swap") => {
+                    return Err(StorageError::corrupt(format!(
+                        "{name}: Kafka did not finish compacting this log"
+                    )));
+                }
+                _ => {}
+            }
+        }
+        bases.sort_unstable();
+        self.snapshots.sort_unstable();
+        for base in bases {
+            let segment = self.load(base)?;
+            self.store.segments.push(segment);
+        }
+        Ok(())
+    }
+
+    /// A segment by the sizes of its files.
+    fn load(&self, base_offset: i64) -> Result<Segment, StorageError> {
+        let files = &self.store.files;
+        let mut segment = Segment::new(&self.store.dir, base_offset, 0);
+        let failed = |error| StorageError::io("open", segment.log.path(), error);
+        let log = files.get(&segment.log).map_err(failed)?;
+        let modified_ms = log.modified_ms().map_err(failed)?;
+        let size = log.size().map_err(failed)?;
+        let first = Scanner::new(&*log, size).header(0).map_err(failed)?;
+        let index = files.get_or_create(&segment.index_file).map_err(failed)?;
+        let time_index = files.get_or_create(&segment.time_index_file).map_err(failed)?;
+        segment.index.entries = (index.size().map_err(failed)? / 8) as u32;
+        segment.time_index.entries = (time_index.size().map_err(failed)? / 12) as u32;
+        let last = segment.time_index.last(&*time_index).map_err(failed)?;
+        segment.rolling.bytes = size;
+        segment.rolling.created_ms = modified_ms;
+        segment.rolling.first_timestamp = first.map(|batch| batch.max_timestamp);
+        segment.modified_ms = modified_ms;
+        if let Some(last) = last.map(TimeEntry::decode) {
+            segment.last_time_entry = last;
+            segment.max = (last.timestamp, base_offset + i64::from(last.offset));
+        }
+        Ok(segment)
+    }
+
+    fn load_epochs(&mut self) {
+        let path = self.store.dir.join(EPOCHS_FILE);
+        let read = read_whole(self.disk(), &path, SMALL_FILE_MAX_BYTES);
+        if let Ok(Some(bytes)) = read {
+            self.epochs = Epochs::decode(&String::from_utf8_lossy(&bytes)).unwrap_or_default();
+        }
+    }
+
+    /// The newest snapshot that can be read.
+    fn load_producers(&mut self) {
+        self.producers = Producers::default();
+        self.snapshot_offset = self.store.segments.first().map_or(0, Segment::base_offset);
+        while let Some(offset) = self.snapshots.pop() {
+            let path = segment_path(&self.store.dir, offset, ".snapshot");
+            let read = read_whole(self.disk(), &path, SMALL_FILE_MAX_BYTES);
+            let decoded = read.ok().flatten().and_then(|bytes| Producers::decode(&bytes).ok());
+            if let Some(producers) = decoded {
+                self.producers = producers;
+                self.snapshot_offset = offset;
+                return;
+            }
+            tracing::warn!(path = %path.display(), "the producer snapshot is damaged; an older one will do");
+            self.remove(path);
+        }
+    }
+
+    /// Walks what must be looked at. False when the log turns out to end before the snapshot.
+    fn walk(&mut self) -> Result<bool, StorageError> {
+        self.load_producers();
+        let ends: Vec<_> =
+            self.store.segments.iter().skip(1).map(Segment::base_offset).chain([i64::MAX]).collect();
+        self.store.next_offset = self.store.segments.first().map_or(0, Segment::base_offset);
+        for (at, end) in ends.into_iter().enumerate() {
+            let Some(segment) = self.store.segments.get_mut(at) else { break };
+            self.store.next_offset = self.store.next_offset.max(segment.base_offset());
+            let is_active = end == i64::MAX;
+            let is_indexed = is_active || has_sane_end(segment, &self.store.files);
+            let must_check = is_active || end > self.recovery_point || !is_indexed;
+            if !must_check && end <= self.snapshot_offset {
+                self.store.next_offset = end;
+                continue;
+            }
+            let from = self.recovery_point.min(self.snapshot_offset);
+            let start = match (must_check, is_indexed) {
+                (true, true) => cut_indexes(segment, from, &self.store.files)?,
+                (true, false) => cut_indexes(segment, segment.base_offset(), &self.store.files)?,
+                (false, _) => segment.position_before(from, &self.store.files)?,
+            };
+            if !self.walk_segment(at, start, must_check)? {
+                self.drop_after(at)?;
+                break;
+            }
+        }
+        Ok(self.store.segments.is_empty() || self.store.next_offset >= self.snapshot_offset)
+    }
+
+    /// Walks one segment from a position to its end. False when it was cut.
+    fn walk_segment(&mut self, at: usize, start: u64, rebuild: bool) -> Result<bool, StorageError> {
+        let segment = &mut self.store.segments[at];
+        let path = segment.log.clone();
+        let failed = |error| StorageError::io("recover", path.path(), error);
+        let file = self.store.files.get(&segment.log).map_err(failed)?;
+        let size = segment.size();
+        let mut scanner = Scanner::new(&*file, size);
+        let mut position = start;
+        if rebuild {
+            segment.rolling.bytes = start;
+        }
+        while position < size {
+            let Some(batch) = scanner.header(position).map_err(failed)? else { break };
+            let is_unsure = batch.last_offset >= self.recovery_point;
+            let is_behind = position > start && batch.base_offset < self.store.next_offset;
+            if is_behind || batch.base_offset < segment.base_offset() {
+                break;
+            }
+            let mut marker = None;
+            if is_unsure || batch.is_control() {
+                let bytes = scanner.bytes(position, batch.size as usize).map_err(failed)?;
+                if is_unsure && !crc_matches(bytes) {
+                    break;
+                }
+                marker = batch.is_control().then(|| Marker::parse(bytes)).flatten();
+            }
+            if rebuild {
+                segment.took(&batch, self.index_interval, &self.store.files).map_err(failed)?;
+            }
+            self.store.next_offset = self.store.next_offset.max(batch.next_offset());
+            replay(&batch, marker, self.snapshot_offset, &mut self.producers, &mut self.epochs);
+            position += u64::from(batch.size);
+        }
+        if position == size {
+            return Ok(true);
+        }
+        let (bytes, path) = (size - position, path.path().display());
+        tracing::warn!(%path, position, bytes, "the log ends in a batch that is not whole; it is cut there");
+        file.set_size(position).map_err(failed)?;
+        segment.rolling.bytes = position;
+        segment.is_dirty = true;
+        Ok(false)
+    }
+
+    /// Removes the segments that follow one that was cut: their offsets do not follow any more.
+    fn drop_after(&mut self, at: usize) -> Result<(), StorageError> {
+        let gone: Vec<_> = self.store.segments.drain(at + 1..).collect();
+        for segment in gone {
+            tracing::warn!(path = %segment.log.path().display(), "removed, since the segment before it was cut");
+            self.store.remove_segment(segment.base_offset())?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, start_offset: i64) -> Opened {
+        let first = self.store.segments.first().map_or(start_offset, Segment::base_offset);
+        let start_offset = start_offset.max(first);
+        let end_offset = self.store.next_offset.max(start_offset);
+        self.store.next_offset = end_offset;
+        self.epochs.truncate_from_end(end_offset);
+        if let Some(active) = self.store.segments.last_mut() {
+            active.is_dirty |= self.recovery_point < end_offset;
+        }
+        Opened {
+            store: Box::new(self.store),
+            start_offset,
+            end_offset,
+            recovery_point: self.recovery_point.min(end_offset),
+            snapshot_offset: self.snapshot_offset,
+            producers: self.producers,
+            epochs: self.epochs,
+            has_tail: true,
+        }
+    }
+
+    fn remove(&self, path: PathBuf) {
+        if let Err(error) = self.disk().remove_file(&path) {
+            tracing::warn!(path = %path.display(), %error, "could not remove");
+        }
+    }
+}
+
+fn replay(
+    batch: &BatchInfo,
+    marker: Option<Marker>,
+    snapshot_offset: i64,
+    producers: &mut Producers,
+    epochs: &mut Epochs,
+) {
+    epochs.assign(batch.leader_epoch, batch.base_offset);
+    if batch.base_offset >= snapshot_offset {
+        // The transaction index of what is replayed was written when it was appended.
+        producers.replay(batch, marker);
+    }
+}
+
+/// Whether the last index entry of a sealed segment can be right. Kafka's own check.
+fn has_sane_end(segment: &Segment, files: &OpenFiles) -> bool {
+    let last = files.get(&segment.index_file).and_then(|file| segment.index.last(&*file));
+    match last {
+        Ok(Some(last)) => {
+            let last = OffsetEntry::decode(last);
+            u64::from(last.position) < segment.size() && (last.offset > 0 || segment.index.entries == 1)
+        }
+        Ok(None) => segment.size() < (1 << 20), // small segments have no entry
+        Err(_) => false,
+    }
+}
+
+/// Keeps the index entries before `from` that are in order, and says at which position the walk goes on: where
+/// the last of them points.
+fn cut_indexes(segment: &mut Segment, from: i64, files: &OpenFiles) -> Result<u64, StorageError> {
+    let failed = |error| StorageError::io("recover the index of", segment.log.path(), error);
+    let relative = u32::try_from(from - segment.base_offset()).unwrap_or(if from < segment.base_offset() {
+        0
+    } else {
+        u32::MAX
+    });
+    let (base, size) = (segment.base_offset(), segment.size());
+
+    let bytes = read_whole(files.disk(), segment.index_file.path(), SMALL_FILE_MAX_BYTES).map_err(failed)?;
+    let bytes = bytes.unwrap_or_default();
+    let (entries, _) = bytes.as_chunks::<8>();
+    let sane = sane_entries(&bytes, OffsetEntry::decode) as usize;
+    let kept = entries[..sane].iter().map(|entry| OffsetEntry::decode(*entry));
+    let kept: Vec<_> =
+        kept.take_while(|entry| entry.offset < relative && u64::from(entry.position) < size).collect();
+    segment.index.entries = kept.len() as u32;
+    let file = files.get_or_create(&segment.index_file).map_err(failed)?;
+    file.set_size(kept.len() as u64 * 8).map_err(failed)?;
+
+    let bytes =
+        read_whole(files.disk(), segment.time_index_file.path(), SMALL_FILE_MAX_BYTES).map_err(failed)?;
+    let bytes = bytes.unwrap_or_default();
+    let (entries, _) = bytes.as_chunks::<12>();
+    let sane = sane_entries(&bytes, TimeEntry::decode) as usize;
+    let limit = kept.last().map_or(0, |entry| entry.offset);
+    let times = entries[..sane].iter().map(|entry| TimeEntry::decode(*entry));
+    let times: Vec<_> = times.take_while(|entry| !kept.is_empty() && entry.offset <= limit).collect();
+    segment.time_index.entries = times.len() as u32;
+    let file = files.get_or_create(&segment.time_index_file).map_err(failed)?;
+    file.set_size(times.len() as u64 * 12).map_err(failed)?;
+
+    segment.last_time_entry = times.last().copied().unwrap_or(TimeEntry { timestamp: -1, offset: 0 });
+    segment.max = times.last().map_or((-1, base), |last| (last.timestamp, base + i64::from(last.offset)));
+    segment.bytes_since_index = 0;
+    Ok(kept.last().map_or(0, |entry| u64::from(entry.position)))
+}

@@ -1,0 +1,214 @@
+//! One segment: `.log` and its two indexes, named after the first offset.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::disk::DiskFile;
+use super::index::{OffsetEntry, OffsetIndex, TimeEntry, TimeIndex};
+use super::open_files::{CachedFile, OpenFiles};
+use crate::batch_info::BatchInfo;
+use crate::error::StorageError;
+use crate::options::LogOptions;
+use crate::rolling::Rolling;
+use crate::store::{Extent, Placed};
+
+/// The files that belong to a segment by their names.
+pub(crate) const SEGMENT_SUFFIXES: [&str; 5] = [".log", ".index", ".timeindex", ".txnindex", ".snapshot"];
+
+pub(crate) struct Segment {
+    pub log: CachedFile,
+    pub index_file: CachedFile,
+    pub time_index_file: CachedFile,
+    pub index: OffsetIndex,
+    pub time_index: TimeIndex,
+    pub rolling: Rolling,
+    /// The largest timestamp so far and the last offset of the batch that has it.
+    pub max: (i64, i64),
+    pub last_time_entry: TimeEntry,
+    pub bytes_since_index: u64,
+    pub modified_ms: i64,
+    /// Written since it was last synced.
+    pub is_dirty: bool,
+}
+
+impl Segment {
+    /// A segment without looking at its files: those of a new one are there with `create`.
+    pub fn new(dir: &Path, base_offset: i64, now_ms: i64) -> Self {
+        let file = |suffix| CachedFile::new(segment_path(dir, base_offset, suffix));
+        Self {
+            log: file(".log"),
+            index_file: file(".index"),
+            time_index_file: file(".timeindex"),
+            index: OffsetIndex { entries: 0 },
+            time_index: TimeIndex { entries: 0 },
+            rolling: Rolling::new(base_offset, now_ms),
+            max: (-1, base_offset),
+            last_time_entry: TimeEntry { timestamp: -1, offset: 0 },
+            bytes_since_index: 0,
+            modified_ms: now_ms,
+            is_dirty: false,
+        }
+    }
+
+    /// Creates the files, empty.
+    pub fn create(&self, files: &OpenFiles) -> io::Result<()> {
+        for file in [&self.log, &self.index_file, &self.time_index_file] {
+            files.get_or_create(file)?.set_size(0)?;
+        }
+        Ok(())
+    }
+
+    pub fn base_offset(&self) -> i64 {
+        self.rolling.base_offset
+    }
+
+    /// Bytes of whole batches in the `.log`.
+    pub fn size(&self) -> u64 {
+        self.rolling.bytes
+    }
+
+    pub fn extent(&self, next_offset: i64) -> Extent {
+        Extent {
+            base_offset: self.base_offset(),
+            next_offset,
+            bytes: self.size(),
+            max_timestamp: self.max.0,
+            modified_ms: self.modified_ms,
+        }
+    }
+
+    pub fn is_over_before(&self, batches: &[Placed], options: &LogOptions, now_ms: i64) -> bool {
+        // Kafka keeps the last place of the time index for the entry that a sealed segment gets.
+        let last_time_entries = options.segment_index_bytes.saturating_sub(12);
+        self.rolling.is_over_before(batches, options, now_ms)
+            || self.index.is_full(options.segment_index_bytes)
+            || self.time_index.is_full(last_time_entries)
+    }
+
+    /// Writes batches at the end with one call. After an error the file is cut back to what it was.
+    pub fn append(
+        &mut self,
+        batches: &[Placed],
+        options: &LogOptions,
+        now_ms: i64,
+        files: &OpenFiles,
+    ) -> Result<(), StorageError> {
+        let failed = |error| StorageError::io("append to", self.log.path(), error);
+        let file = files.get(&self.log).map_err(failed)?;
+        let written = match batches {
+            [batch] => file.write_at(&batch.bytes, self.size()),
+            _ => {
+                let all: Vec<u8> = batches.iter().flat_map(|batch| batch.bytes.iter().copied()).collect();
+                file.write_at(&all, self.size())
+            }
+        };
+        if let Err(error) = written {
+            // What was written of it must not be found by a recovery. If this fails too, the next append writes over it.
+            let _ = file.set_size(self.size());
+            return Err(failed(error));
+        }
+        self.modified_ms = now_ms;
+        self.is_dirty = true;
+        for batch in batches {
+            self.took(&batch.info, options.index_interval_bytes, files)
+                .unwrap_or_else(|error| self.warn_of_index(&error));
+        }
+        Ok(())
+    }
+
+    /// Takes note of a batch that lies at the end: indexes, timestamps, size. An error concerns the indexes alone, which
+    /// then merely have an entry less.
+    pub fn took(&mut self, batch: &BatchInfo, interval: u32, files: &OpenFiles) -> io::Result<()> {
+        if batch.max_timestamp > self.max.0 {
+            self.max = (batch.max_timestamp, batch.last_offset);
+        }
+        let position = self.size();
+        let is_entry_due = self.bytes_since_index > u64::from(interval);
+        self.rolling.took(batch);
+        self.bytes_since_index += u64::from(batch.size);
+        if is_entry_due {
+            self.bytes_since_index = u64::from(batch.size);
+            let entry = OffsetEntry {
+                offset: self.relative(batch.last_offset),
+                position: u32::try_from(position).unwrap_or(u32::MAX),
+            };
+            self.index.append(&*files.get(&self.index_file)?, entry.encode())?;
+            self.append_time_entry(files)?;
+        }
+        Ok(())
+    }
+
+    /// The segment takes no more: its last time index entry is written, so that its largest timestamp is known.
+    pub fn seal(&mut self, files: &OpenFiles) {
+        self.append_time_entry(files).unwrap_or_else(|error| self.warn_of_index(&error));
+    }
+
+    fn append_time_entry(&mut self, files: &OpenFiles) -> io::Result<()> {
+        let entry = TimeEntry { timestamp: self.max.0, offset: self.relative(self.max.1) };
+        if entry.timestamp > self.last_time_entry.timestamp {
+            self.time_index.append(&*files.get(&self.time_index_file)?, entry.encode())?;
+            self.last_time_entry = entry;
+        }
+        Ok(())
+    }
+
+    /// Where to begin looking for the batch that holds `offset`.
+    pub fn position_before(&self, offset: i64, files: &OpenFiles) -> Result<u64, StorageError> {
+        let file = files.get(&self.index_file);
+        let lookup = file.and_then(|file| lookup_position(&*file, self.index, self.base_offset(), offset));
+        lookup.map_err(|error| StorageError::io("read", self.index_file.path(), error))
+    }
+
+    /// No batch before the one that holds this offset is as late as `timestamp`.
+    pub fn offset_before_time(&self, timestamp: i64, files: &OpenFiles) -> Result<i64, StorageError> {
+        let file = files.get(&self.time_index_file);
+        let entry = file.and_then(|file| {
+            self.time_index.last_where(&*file, |entry| TimeEntry::decode(entry).timestamp <= timestamp)
+        });
+        let entry = entry.map_err(|error| StorageError::io("read", self.time_index_file.path(), error))?;
+        Ok(self.base_offset() + entry.map_or(0, |entry| i64::from(TimeEntry::decode(entry).offset)))
+    }
+
+    /// The files that must be synced for this segment to be durable.
+    pub fn dirty_files(&mut self, files: &OpenFiles) -> io::Result<Vec<Arc<dyn DiskFile>>> {
+        if !std::mem::take(&mut self.is_dirty) {
+            return Ok(Vec::new());
+        }
+        Ok(vec![files.get(&self.log)?])
+    }
+
+    fn relative(&self, offset: i64) -> u32 {
+        (offset - self.base_offset()) as u32 // rolled before it outgrows 31 bits
+    }
+
+    fn warn_of_index(&self, error: &io::Error) {
+        tracing::warn!(segment = %self.log.path().display(), %error, "could not write an index entry");
+    }
+}
+
+/// The position that the index gives for `offset`: that of a batch at or before the one that holds it.
+pub(crate) fn lookup_position(
+    file: &dyn DiskFile,
+    index: OffsetIndex,
+    base_offset: i64,
+    offset: i64,
+) -> io::Result<u64> {
+    let relative = u32::try_from(offset - base_offset).unwrap_or(u32::MAX);
+    let entry = index.last_where(file, |entry| OffsetEntry::decode(entry).offset <= relative)?;
+    Ok(entry.map_or(0, |entry| u64::from(OffsetEntry::decode(entry).position)))
+}
+
+/// `00000000000000000042.log` and the like.
+pub(crate) fn segment_path(dir: &Path, base_offset: i64, suffix: &str) -> PathBuf {
+    dir.join(format!("{base_offset:020}{suffix}"))
+}
+
+/// The base offset and the suffix of a segment file's name.
+pub(crate) fn parse_segment_name(name: &str) -> Option<(i64, &str)> {
+    let (digits, suffix) = name.split_at_checked(20)?;
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some((digits.parse().ok()?, suffix))
+}

@@ -1,0 +1,266 @@
+//! The engine's half of one log: a directory of segments.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::cold::{self, SegmentView};
+use super::disk::{Create, Disk, DiskFile, write_whole};
+use super::open_files::{CachedFile, OpenFiles};
+use super::partition_metadata;
+use super::segment::{SEGMENT_SUFFIXES, Segment, parse_segment_name, segment_path};
+use crate::commit::Commit;
+use crate::error::StorageError;
+use crate::options::{LogId, LogOptions};
+use crate::producers::AbortedTransaction;
+use crate::store::{ColdRead, Extent, Flush, LogStore, Note, Placed, Read, ReadLimits, Records, Submitted};
+
+pub(crate) const EPOCHS_FILE: &str = "leader-epoch-checkpoint";
+/// A read looks into at most so many segments for the next batch; more than a few empty ones in a row are not seen.
+const SEGMENTS_PER_READ: usize = 16;
+
+pub(crate) struct LocalStore {
+    id: LogId,
+    pub dir: PathBuf,
+    pub files: Arc<OpenFiles>,
+    /// Ascending; empty until the first append, when the directory is made.
+    pub segments: Vec<Segment>,
+    pub next_offset: i64,
+    /// Segments that were sealed and are not synced yet: their indexes are then synced with them.
+    unsynced: Vec<CachedFile>,
+    /// Files were made since the directory was synced.
+    is_dir_dirty: bool,
+    /// After a failed sync nobody knows what is on the disk: only a restart, which reads it again, may say so.
+    has_sync_failed: Arc<AtomicBool>,
+}
+
+impl LocalStore {
+    /// A log without a directory.
+    pub fn empty(id: LogId, dir: PathBuf, files: Arc<OpenFiles>) -> Self {
+        Self {
+            id,
+            dir,
+            files,
+            segments: Vec::new(),
+            next_offset: 0,
+            unsynced: Vec::new(),
+            is_dir_dirty: false,
+            has_sync_failed: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    fn create_dir(&self) -> Result<(), StorageError> {
+        let disk = self.files.disk();
+        let failed = |error| StorageError::io("create", &self.dir, error);
+        disk.create_dir(&self.dir).map_err(failed)?;
+        partition_metadata::write(disk, &self.dir, self.id.topic_id).map_err(failed)
+    }
+
+    /// Begins a segment, and seals the one before it.
+    fn begin_segment(&mut self, base_offset: i64, now_ms: i64) -> Result<(), StorageError> {
+        if self.segments.is_empty() {
+            self.create_dir()?;
+        }
+        if let Some(sealed) = self.segments.last_mut() {
+            sealed.seal(&self.files);
+            self.unsynced.extend([sealed.index_file.clone(), sealed.time_index_file.clone()]);
+        }
+        self.is_dir_dirty = true;
+        let segment = Segment::new(&self.dir, base_offset, now_ms);
+        segment.create(&self.files).map_err(|error| StorageError::io("create", segment.log.path(), error))?;
+        self.segments.push(segment);
+        Ok(())
+    }
+
+    /// Removes the files of a segment, and what else begins with its number.
+    pub(super) fn remove_segment(&self, base_offset: i64) -> Result<(), StorageError> {
+        for suffix in SEGMENT_SUFFIXES {
+            let path = segment_path(&self.dir, base_offset, suffix);
+            match self.files.disk().remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(StorageError::io("remove", &path, error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn append_aborted(&mut self, aborted: AbortedTransaction) -> io::Result<()> {
+        let Some(segment) = self.segments.last() else { return Ok(()) };
+        let path = segment_path(&self.dir, segment.base_offset(), ".txnindex");
+        let file = self.files.get_or_create(&CachedFile::new(path))?;
+        file.write_at(&encode_aborted(aborted), file.size()?)
+    }
+
+    /// Snapshots of producers are of use at the start of a segment and at the end: the others go.
+    fn remove_old_snapshots(&self, newest: i64) {
+        let Ok(names) = self.files.disk().list(&self.dir) else { return };
+        for name in names {
+            let Some((offset, ".snapshot")) = parse_segment_name(&name) else { continue };
+            let is_of_segment = self.segments.iter().any(|segment| segment.base_offset() == offset);
+            if offset != newest && !is_of_segment {
+                // It stays until the next time: a snapshot too many does no harm.
+                let _ = self.files.disk().remove_file(&self.dir.join(name));
+            }
+        }
+    }
+}
+
+impl LogStore for LocalStore {
+    fn submit(
+        &mut self,
+        batches: &[Placed],
+        options: &LogOptions,
+        now_ms: i64,
+    ) -> Result<Submitted, StorageError> {
+        let (Some(first), Some(last)) = (batches.first(), batches.last()) else {
+            return Ok(Submitted { commit: Commit::ready(), rolled_at: None });
+        };
+        let mut rolled_at = None;
+        let base_offset = first.info.base_offset;
+        match self.segments.last() {
+            None => self.begin_segment(base_offset, now_ms)?,
+            Some(active) if active.is_over_before(batches, options, now_ms) => {
+                self.begin_segment(base_offset, now_ms)?;
+                rolled_at = Some(base_offset);
+            }
+            Some(_) => {}
+        }
+        let active = self.segments.len() - 1; // one was begun, if there was none
+        self.segments[active].append(batches, options, now_ms, &self.files)?;
+        self.next_offset = last.info.next_offset();
+        Ok(Submitted { commit: Commit::ready(), rolled_at })
+    }
+
+    fn read(&mut self, from: i64, limits: ReadLimits) -> Result<Read, StorageError> {
+        let after = self.segments.partition_point(|segment| segment.base_offset() <= from);
+        let views = self.segments[after.saturating_sub(1)..].iter().take(SEGMENTS_PER_READ);
+        let views: Vec<_> = views.map(SegmentView::of).collect();
+        if views.is_empty() {
+            return Ok(Read::Ready(Records::none(from)));
+        }
+        let files = self.files.clone();
+        Ok(Read::Cold(ColdRead::new(move || cold::read(&views, from, limits, &files))))
+    }
+
+    fn extents(&mut self) -> Result<Vec<Extent>, StorageError> {
+        let ends = self.segments.iter().skip(1).map(Segment::base_offset).chain([self.next_offset]);
+        Ok(self.segments.iter().zip(ends).map(|(segment, end)| segment.extent(end)).collect())
+    }
+
+    fn seek_time(&mut self, base_offset: i64, timestamp: i64) -> Result<i64, StorageError> {
+        let segment = self.segments.iter().find(|segment| segment.base_offset() == base_offset);
+        segment.map_or(Ok(base_offset), |segment| segment.offset_before_time(timestamp, &self.files))
+    }
+
+    fn set_start(&mut self, offset: i64, now_ms: i64) -> Result<(), StorageError> {
+        let Some(active) = self.segments.last() else {
+            self.next_offset = self.next_offset.max(offset);
+            return Ok(());
+        };
+        if self.next_offset <= offset && active.size() > 0 {
+            self.begin_segment(offset, now_ms)?;
+            self.next_offset = offset;
+        }
+        let gone = self.segments[1..].iter().take_while(|next| next.base_offset() <= offset).count();
+        let gone: Vec<_> = self.segments.drain(..gone).collect();
+        for segment in gone {
+            self.remove_segment(segment.base_offset())?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Flush {
+        let mut to_sync = Vec::new();
+        let mut unreachable = None;
+        for segment in &mut self.segments {
+            match segment.dirty_files(&self.files) {
+                Ok(files) => to_sync.extend(files),
+                Err(error) => unreachable = Some(error),
+            }
+        }
+        let sealed = std::mem::take(&mut self.unsynced);
+        let dir_to_sync = std::mem::take(&mut self.is_dir_dirty).then(|| self.dir.clone());
+        let (files, dir, has_failed) = (self.files.clone(), self.dir.clone(), self.has_sync_failed.clone());
+        Flush::new(move || {
+            let outcome = match unreachable {
+                Some(error) => Err(error),
+                None => sync_all(to_sync, sealed, dir_to_sync, &files),
+            };
+            if outcome.is_err() {
+                has_failed.store(true, Ordering::Relaxed);
+            }
+            if has_failed.load(Ordering::Relaxed) {
+                let error = outcome.err().unwrap_or_else(|| io::Error::other("an earlier sync failed"));
+                return Err(StorageError::io("sync", &dir, error));
+            }
+            Ok(())
+        })
+    }
+
+    fn note(&mut self, note: Note<'_>) -> Result<(), StorageError> {
+        if self.segments.is_empty() {
+            return Ok(());
+        }
+        let disk = self.files.disk();
+        match note {
+            Note::Producers { offset, encoded } => {
+                let path = segment_path(&self.dir, offset, ".snapshot");
+                let written = write_snapshot(disk, &path, encoded);
+                written.map_err(|error| StorageError::io("write", &path, error))?;
+                self.remove_old_snapshots(offset);
+                Ok(())
+            }
+            Note::Epochs(text) => {
+                let path = self.dir.join(EPOCHS_FILE);
+                write_whole(disk, &path, text.as_bytes())
+                    .map_err(|error| StorageError::io("write", &path, error))
+            }
+            Note::Aborted(aborted) => {
+                let dir = self.dir.clone();
+                self.append_aborted(aborted).map_err(|error| StorageError::io("write index in", &dir, error))
+            }
+        }
+    }
+}
+
+fn sync_all(
+    active: Vec<Arc<dyn DiskFile>>,
+    sealed: Vec<CachedFile>,
+    dir: Option<PathBuf>,
+    files: &OpenFiles,
+) -> io::Result<()> {
+    for file in active {
+        file.sync()?;
+    }
+    for file in sealed {
+        match files.get(&file) {
+            Ok(file) => file.sync()?,
+            // It is gone by now, with its segment.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let Some(dir) = dir else { return Ok(()) };
+    files.disk().sync_dir(&dir)?;
+    dir.parent().map_or(Ok(()), |parent| files.disk().sync_dir(parent))
+}
+
+/// Without a sync: it has a CRC, and an older one does as well.
+fn write_snapshot(disk: &dyn Disk, path: &Path, encoded: &[u8]) -> io::Result<()> {
+    let file = disk.open(path, Create::IfMissing)?;
+    file.set_size(0)?;
+    file.write_at(encoded, 0)
+}
+
+/// 34 bytes of a `.txnindex`: version 0, producer, first and last offset, last stable offset.
+fn encode_aborted(aborted: AbortedTransaction) -> [u8; 34] {
+    let fields = [aborted.producer_id, aborted.first_offset, aborted.last_offset, aborted.last_stable_offset];
+    let mut entry = [0; 34];
+    for (at, field) in fields.iter().enumerate() {
+        entry[2 + at * 8..][..8].copy_from_slice(&field.to_be_bytes());
+    }
+    entry
+}
