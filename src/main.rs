@@ -1,3 +1,91 @@
 //! The `ottla` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use ottla::cli::{self, Command, Serve};
+use ottla::{Broker, clock};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+fn main() -> ExitCode {
+    let started = clock::monotonic();
+    let command = match cli::parse(std::env::args().skip(1)) {
+        Ok(command) => command,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    match command {
+        Command::Help => print!("{}", cli::HELP),
+        Command::Version => println!("ottla {}", env!("CARGO_PKG_VERSION")),
+        Command::Health { bootstrap_server } => return health(&bootstrap_server),
+        Command::Serve(serve) => return run(serve, started),
+    }
+    ExitCode::SUCCESS
+}
+
+fn health(_bootstrap_server: &str) -> ExitCode {
+    ExitCode::FAILURE
+}
+
+fn run(serve: Serve, started: std::time::Instant) -> ExitCode {
+    init_logging();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!(%error, "no threads to run on");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(serve_until_told(serve, started)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve_until_told(
+    serve: Serve,
+    started: std::time::Instant,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    // Asked for first: a signal during the start must not kill a broker that has begun to write.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let loaded = serve.load(std::env::vars())?;
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
+    let data = match serve.memory {
+        true => "memory".to_owned(),
+        false => {
+            loaded.config.log_dirs.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(",")
+        }
+    };
+    let mut builder = Broker::builder().loaded(loaded);
+    if serve.memory {
+        builder = builder.memory();
+    }
+    let running = builder.start().await?;
+    info!(
+        "ready: bootstrap.servers={} data={data} in {} ms",
+        running.bootstrap_servers(),
+        started.elapsed().as_millis()
+    );
+    tokio::select! {
+        _ = terminate.recv() => info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => info!("SIGINT: stopping"),
+    }
+    running.stop().await?;
+    info!("stopped, everything is on the disk");
+    Ok(())
+}
+
+/// Lines for people on standard error; `RUST_LOG` sets what is told.
+fn init_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}

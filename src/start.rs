@@ -1,36 +1,76 @@
-//! Puts the rooms together: a broker with its listeners, in a test or in the binary.
+//! Puts the rooms together: configuration, data directory, metadata, listeners; in a test or in the binary.
 
+use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_protocol::frame::DEFAULT_MAX_REQUEST_BYTES;
+use ottla_protocol::StrBytes;
+use ottla_storage::{Logs, StorageError};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
+use tracing::{error, warn};
 
-use crate::broker::{Broker, Endpoint};
-use crate::clock::Clock;
+use crate::broker::cluster::{self, Cluster, ClusterError, ClusterSettings, DataDirError, Identity};
+use crate::broker::{Broker, Endpoint, TableRules};
+use crate::clock::{self, Clock};
+use crate::config::{Advertised, ConfigError, Loaded, SecurityProtocol, ServerConfig, Sources};
+use crate::metadata::{self, CreateTopicsSettings, RegisterBroker};
 use crate::server::{self, Limits, Listener, ListenerSpec};
 
 /// What a broker is started with.
-#[derive(Debug)]
 pub struct Builder {
     clock: Clock,
-    bind: Vec<SocketAddr>,
+    memory: bool,
+    settings: Settings,
+}
+
+enum Settings {
+    /// `key=value` each, over the defaults.
+    Overrides(Vec<String>),
+    Loaded(Box<Loaded>),
 }
 
 impl Broker {
-    /// A broker on loopback and a free port, for a Rust test.
+    /// A broker in memory, on loopback and a free port, for a Rust test.
     pub fn builder() -> Builder {
-        Builder { clock: Clock::default(), bind: vec![SocketAddr::from(([127, 0, 0, 1], 0))] }
+        let settings = Settings::Overrides(vec!["listeners=PLAINTEXT://127.0.0.1:0".to_owned()]);
+        Builder { clock: Clock::default(), memory: true, settings }
     }
 }
 
 impl Builder {
+    /// Keeps its data in a directory, in Kafka's file formats.
+    pub fn data(mut self, dir: impl Into<PathBuf>) -> Builder {
+        self.memory = false;
+        let dir: PathBuf = dir.into();
+        self.set("log.dirs", dir.display())
+    }
+
+    /// Keeps everything in memory and touches no disk.
+    pub fn memory(mut self) -> Builder {
+        self.memory = true;
+        self
+    }
+
     /// Listens on `port` of the loopback address; 0 takes a free one.
-    pub fn port(mut self, port: u16) -> Builder {
-        self.bind = vec![SocketAddr::from(([127, 0, 0, 1], port))];
+    pub fn port(self, port: u16) -> Builder {
+        self.set("listeners", format_args!("PLAINTEXT://127.0.0.1:{port}"))
+    }
+
+    /// One setting, by Kafka's name.
+    pub fn set(mut self, key: &str, value: impl fmt::Display) -> Builder {
+        if let Settings::Overrides(overrides) = &mut self.settings {
+            overrides.push(format!("{key}={value}"));
+        }
+        self
+    }
+
+    /// The whole configuration, read from its sources; [`Builder::set`] no longer counts.
+    pub fn loaded(mut self, loaded: Loaded) -> Builder {
+        self.memory = false;
+        self.settings = Settings::Loaded(Box::new(loaded));
         self
     }
 
@@ -39,33 +79,34 @@ impl Builder {
         self
     }
 
-    /// Binds, and serves until [`Running::stop`].
-    pub async fn start(self) -> io::Result<Running> {
-        let spec = ListenerSpec { name: Arc::from("PLAINTEXT"), bind: self.bind, advertised: None };
-        let listener = Listener::bind(&spec).await?;
-        let endpoint = listener.endpoint();
-        let broker = Broker::new(self.clock);
-        let limits = Limits {
-            max_request_bytes: DEFAULT_MAX_REQUEST_BYTES,
-            in_flight_bytes: Arc::new(Semaphore::new(MAX_IN_FLIGHT_BYTES)),
-            max_idle: Duration::from_mins(10),
+    /// Opens the data, binds, and serves until [`Running::stop`].
+    pub async fn start(self) -> Result<Running, StartError> {
+        let loaded = match self.settings {
+            Settings::Loaded(loaded) => *loaded,
+            Settings::Overrides(overrides) => Sources { overrides, ..Sources::default() }.load()?,
         };
+        let config = Arc::new(loaded.config);
+        let listeners = bind(&config).await?;
+        let (logs, cluster) = open(&config, loaded.cluster_id, self.memory, &self.clock).await?;
+        cluster.register_broker(registration(&config, &cluster, &listeners)).await?;
+        let endpoint = listeners.first().map(Listener::endpoint).ok_or(StartError::NoListener)?;
+
+        let broker = Broker::new(Arc::clone(&config), self.clock, cluster, logs);
         let (stop, stopping) = watch::channel(false);
-        let serving = tokio::spawn(server::run(Arc::clone(&broker), vec![listener], limits, stopping));
-        Ok(Running { broker, endpoint, stop, serving })
+        let limits = limits(&config);
+        let serving = tokio::spawn(server::run(Arc::clone(&broker), listeners, limits, stopping.clone()));
+        let upkeep = tokio::spawn(upkeep(Arc::clone(&broker), stopping));
+        Ok(Running { broker, endpoint, stop, serving, upkeep })
     }
 }
 
-/// Requests of all connections that are being handled at once, in bytes.
-const MAX_IN_FLIGHT_BYTES: usize = 256 * 1024 * 1024;
-
 /// A broker that serves.
-#[derive(Debug)]
 pub struct Running {
     broker: Arc<Broker>,
     endpoint: Endpoint,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
+    upkeep: JoinHandle<()>,
 }
 
 impl Running {
@@ -78,10 +119,179 @@ impl Running {
         &self.broker
     }
 
-    /// Answers what has been accepted, closes the connections and ends.
-    pub async fn stop(self) {
+    /// Answers what has been accepted, closes the connections, flushes, and ends.
+    pub async fn stop(self) -> Result<(), StorageError> {
         self.stop.send_replace(true);
-        // The serving task was neither aborted nor does it panic: a connection's panic ends in its own task.
-        let _ended = self.serving.await.is_ok();
+        for task in [self.serving, self.upkeep] {
+            if let Err(error) = task.await {
+                error!(%error, "a task did not end as it should");
+            }
+        }
+        let broker = self.broker;
+        let closed = tokio::task::spawn_blocking(move || broker.logs().close()).await;
+        closed.unwrap_or_else(|stopped| {
+            error!(error = %stopped, "closing the logs was cut short");
+            Ok(())
+        })
+    }
+}
+
+/// Why a broker did not start, in words for the one who started it.
+#[derive(Debug)]
+pub enum StartError {
+    Config(ConfigError),
+    Listener(io::Error),
+    NoListener,
+    /// SSL and SASL are not built yet.
+    Protocol(String),
+    DataDir(DataDirError),
+    Storage(StorageError),
+    Cluster(ClusterError),
+    Interrupted,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Config(error) => error.fmt(f),
+            StartError::Listener(error) => error.fmt(f),
+            StartError::NoListener => f.write_str("there is no listener"),
+            StartError::Protocol(listener) => {
+                write!(f, "listener {listener}: only PLAINTEXT is served by this version")
+            }
+            StartError::DataDir(error) => error.fmt(f),
+            StartError::Storage(error) => error.fmt(f),
+            StartError::Cluster(error) => error.fmt(f),
+            StartError::Interrupted => f.write_str("the start was interrupted"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<ConfigError> for StartError {
+    fn from(error: ConfigError) -> Self {
+        StartError::Config(error)
+    }
+}
+
+impl From<ClusterError> for StartError {
+    fn from(error: ClusterError) -> Self {
+        StartError::Cluster(error)
+    }
+}
+
+async fn bind(config: &ServerConfig) -> Result<Vec<Listener>, StartError> {
+    let mut listeners = Vec::with_capacity(config.listeners.len());
+    for listener in &config.listeners {
+        if listener.protocol != SecurityProtocol::Plaintext {
+            return Err(StartError::Protocol(listener.name.clone()));
+        }
+        let advertised = match &listener.advertised {
+            Advertised::Fixed { host, port } => Some(Endpoint { host: host.clone(), port: *port }),
+            Advertised::AsReached => None,
+        };
+        let spec = ListenerSpec {
+            name: Arc::from(listener.name.as_str()),
+            host: listener.host.clone(),
+            port: listener.port,
+            advertised,
+        };
+        listeners.push(Listener::bind(&spec).await.map_err(StartError::Listener)?);
+    }
+    Ok(listeners)
+}
+
+/// Opens the data and loads the metadata, which reads the disk.
+async fn open(
+    config: &Arc<ServerConfig>,
+    cluster_id: Option<String>,
+    memory: bool,
+    clock: &Clock,
+) -> Result<(Arc<Logs>, Cluster), StartError> {
+    let (config, clock) = (Arc::clone(config), clock.clone());
+    let opening = tokio::task::spawn_blocking(move || {
+        let (identity, logs) = if memory {
+            (Identity::in_memory(config.node_id, cluster_id.as_deref()), Logs::memory())
+        } else {
+            let logs = Logs::memory();
+            let identity = cluster::prepare(&config.log_dirs, config.node_id, cluster_id.as_deref())
+                .map_err(StartError::DataDir)?;
+            (identity, logs)
+        };
+        let cluster = Cluster::open(identity, cluster_settings(&config), &logs, clock)?;
+        Ok((Arc::new(logs), cluster))
+    });
+    opening.await.map_err(|_| StartError::Interrupted)?
+}
+
+fn cluster_settings(config: &Arc<ServerConfig>) -> ClusterSettings {
+    ClusterSettings {
+        create_topics: CreateTopicsSettings {
+            num_partitions: config.num_partitions,
+            default_replication_factor: config.default_replication_factor,
+        },
+        max_record_bytes_between_snapshots: u64::try_from(
+            config.metadata_log_max_record_bytes_between_snapshots,
+        )
+        .unwrap_or(u64::MAX),
+        max_snapshot_interval_ms: 0,
+        config_rules: Arc::new(TableRules::new(config.as_ref().clone())),
+    }
+}
+
+fn registration(config: &ServerConfig, cluster: &Cluster, listeners: &[Listener]) -> RegisterBroker {
+    let endpoints = listeners
+        .iter()
+        .map(|listener| {
+            let Endpoint { host, port } = listener.endpoint();
+            metadata::Endpoint {
+                listener: StrBytes::from_string(listener.name().to_string()),
+                host: StrBytes::from_string(host),
+                port,
+                security_protocol: 0,
+            }
+        })
+        .collect();
+    RegisterBroker {
+        broker_id: config.node_id,
+        incarnation_id: clock::random_id(),
+        endpoints,
+        rack: config.rack.clone().map(StrBytes::from_string),
+        directories: cluster.directory_ids().to_vec(),
+    }
+}
+
+/// Requests of all connections that are being handled at once, in bytes, where `queued.max.request.bytes` sets no limit.
+const MAX_IN_FLIGHT_BYTES: usize = 256 * 1024 * 1024;
+
+fn limits(config: &ServerConfig) -> Limits {
+    let queued = usize::try_from(config.queued_max_request_bytes).ok().filter(|bytes| *bytes > 0);
+    let in_flight_bytes = queued.unwrap_or(MAX_IN_FLIGHT_BYTES).min(Semaphore::MAX_PERMITS);
+    Limits {
+        max_request_bytes: usize::try_from(config.socket_request_max_bytes).unwrap_or(0),
+        in_flight_bytes: Arc::new(Semaphore::new(in_flight_bytes)),
+        max_in_flight_bytes: in_flight_bytes,
+        max_idle: u64::try_from(config.connections_max_idle_ms).map_or(Duration::MAX, Duration::from_millis),
+    }
+}
+
+/// How often the logs are looked after.
+const UPKEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// What the logs need from time to time: flushes that are due, retention, files of deleted topics.
+async fn upkeep(broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(UPKEEP_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = server::stopped(&mut stop) => return,
+        }
+        let broker = Arc::clone(&broker);
+        let done = tokio::task::spawn_blocking(move || broker.maintain()).await;
+        if let Err(error) = done {
+            warn!(%error, "the logs' upkeep failed; it is tried again");
+        }
     }
 }

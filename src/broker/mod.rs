@@ -5,22 +5,112 @@
 pub mod cluster;
 mod config_rules;
 mod endpoint;
+pub mod fetch_session;
+mod lookup;
+mod partition;
+mod partitions;
+mod producer_ids;
+mod topic_options;
+mod waiters;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use ottla_storage::{LogId, LogOptions, Logs};
+use tracing::error;
 
 use crate::clock::Clock;
+use crate::config::{ServerConfig, Texts, TopicConfig};
+use crate::metadata::{Image, ResourceType, Topic};
+use cluster::Cluster;
+use fetch_session::FetchSessions;
+use partitions::Partitions;
+use producer_ids::ProducerIds;
 
 pub use config_rules::TableRules;
 pub use endpoint::Endpoint;
+pub use lookup::{Led, LookupError, TopicRef};
+pub use partition::{Isolation, Partition};
+pub use producer_ids::ProducerIdError;
+pub use topic_options::validation_rules;
 
 /// Everything that handlers ask; one per process (or per test).
-#[derive(Debug)]
 pub struct Broker {
     pub clock: Clock,
+    pub cluster: Cluster,
+    pub fetch_sessions: FetchSessions,
+    config: RwLock<Arc<ServerConfig>>,
+    partitions: Partitions,
+    producer_ids: ProducerIds,
 }
 
 impl Broker {
-    pub fn new(clock: Clock) -> Arc<Broker> {
-        Arc::new(Broker { clock })
+    pub fn new(config: Arc<ServerConfig>, clock: Clock, cluster: Cluster, logs: Arc<Logs>) -> Arc<Broker> {
+        let sessions = usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0);
+        Arc::new(Broker {
+            clock,
+            cluster,
+            fetch_sessions: FetchSessions::new(sessions),
+            config: RwLock::new(config),
+            partitions: Partitions::new(logs),
+            producer_ids: ProducerIds::default(),
+        })
+    }
+
+    /// The configuration as it is now: what was altered while running is in it.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The cluster's metadata as it is committed now.
+    pub fn image(&self) -> Arc<Image> {
+        self.cluster.image()
+    }
+
+    pub fn node_id(&self) -> i32 {
+        self.cluster.node_id()
+    }
+
+    pub fn logs(&self) -> &Arc<Logs> {
+        self.partitions.logs()
+    }
+
+    /// An id that no producer had before.
+    pub async fn next_producer_id(&self) -> Result<i64, ProducerIdError> {
+        self.producer_ids.next(&self.cluster).await
+    }
+
+    /// To be called every second or so, off the async threads: what the logs need from time to time.
+    pub fn maintain(&self) {
+        self.logs().maintain(self.clock.now_ms());
+    }
+
+    /// A topic's configuration: its own over the broker's over the defaults; and what its logs obey of it.
+    fn topic_config(&self, image: &Image, topic: &str) -> (Arc<TopicConfig>, Arc<LogOptions>) {
+        let server = self.config();
+        let own: Texts = image.configs(ResourceType::Topic, topic).map_or_else(Texts::new, |configs| {
+            configs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+        });
+        let config = TopicConfig::new(&server, &own);
+        let options = topic_options::log_options(&config, i64::from(server.producer_id_expiration_ms));
+        (Arc::new(config), Arc::new(options))
+    }
+
+    /// Takes a topic's altered configuration into use.
+    pub fn topic_config_changed(&self, topic: &Topic) {
+        let (config, options) = self.topic_config(&self.image(), &topic.name);
+        for partition in self.partitions.of_topic(topic.id, topic.partition_count()) {
+            partition.set_config(Arc::clone(&config), Arc::clone(&options));
+        }
+    }
+
+    /// Takes the files of a deleted topic out of use; they are removed in the background.
+    pub fn topic_deleted(&self, topic: &Topic) {
+        let now_ms = self.clock.now_ms();
+        for partition in 0..topic.partition_count() {
+            let id = LogId { topic: Arc::from(&*topic.name), topic_id: topic.id, partition };
+            if let Err(error) = self.partitions.delete(&id, now_ms) {
+                error!(log = %id, %error, "a deleted partition's files could not be removed");
+            }
+        }
     }
 }

@@ -9,7 +9,6 @@ use ottla_protocol::request::RequestHeader;
 use crate::broker::{Broker, Endpoint};
 
 /// One connection as its handlers see it.
-#[derive(Debug)]
 pub struct Client {
     pub broker: Arc<Broker>,
     pub peer: SocketAddr,
@@ -22,7 +21,7 @@ pub struct Client {
 }
 
 /// One request's surroundings; the body is the handler's other argument.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Context {
     pub client: Arc<Client>,
     pub api_version: i16,

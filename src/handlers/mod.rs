@@ -7,14 +7,26 @@
 mod context;
 mod reply;
 
+mod errors;
+
 mod api_versions;
+mod delete_records;
+mod fetch;
+mod get_telemetry_subscriptions;
+mod init_producer_id;
+mod list_offsets;
+mod offset_for_leader_epoch;
+mod produce;
 
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use ottla_protocol::messages::{ApiVersionsRequest, Request};
+use ottla_protocol::messages::{
+    ApiVersionsRequest, DeleteRecordsRequest, FetchRequest, GetTelemetrySubscriptionsRequest,
+    InitProducerIdRequest, ListOffsetsRequest, OffsetForLeaderEpochRequest, ProduceRequest, Request,
+};
 use ottla_protocol::request::{self, RequestError};
 use ottla_protocol::shapes;
 
@@ -56,9 +68,18 @@ impl Api {
         (self.handler)(context, body)
     }
 
-    #[expect(dead_code, reason = "Produce is the next row")]
     fn pipelined(mut self) -> Api {
         self.pipelined = true;
+        self
+    }
+
+    fn advertised_from(mut self, version: i16) -> Api {
+        self.advertised_from = version;
+        self
+    }
+
+    fn not_advertised(mut self) -> Api {
+        self.is_advertised = false;
         self
     }
 }
@@ -75,7 +96,18 @@ pub fn all() -> &'static [Api] {
 
 static TABLE: LazyLock<Vec<Api>> = LazyLock::new(|| {
     use Acl::*;
-    vec![row::<ApiVersionsRequest, _, _>(0..=4, Nothing, api_versions::handle)]
+    vec![
+        // Told from 0 although 3 is the first that is served, as Kafka does: old librdkafka looks for it (KIP-896).
+        row::<ProduceRequest, _, _>(3..=13, PerResource, produce::handle).pipelined().advertised_from(0),
+        row::<FetchRequest, _, _>(4..=18, PerResource, fetch::handle),
+        row::<ListOffsetsRequest, _, _>(1..=11, PerResource, list_offsets::handle),
+        row::<ApiVersionsRequest, _, _>(0..=4, Nothing, api_versions::handle),
+        row::<DeleteRecordsRequest, _, _>(0..=2, PerResource, delete_records::handle),
+        row::<InitProducerIdRequest, _, _>(0..=5, PerResource, init_producer_id::handle),
+        row::<OffsetForLeaderEpochRequest, _, _>(2..=4, PerResource, offset_for_leader_epoch::handle),
+        row::<GetTelemetrySubscriptionsRequest, _, _>(0..=0, Nothing, get_telemetry_subscriptions::handle)
+            .not_advertised(),
+    ]
 });
 
 fn row<R, H, F>(versions: RangeInclusive<i16>, acl: Acl, handle: H) -> Api

@@ -29,6 +29,8 @@ pub struct Limits {
     pub max_request_bytes: usize,
     /// Bytes of requests that are being handled, over all connections (`queued.max.request.bytes`).
     pub in_flight_bytes: Arc<Semaphore>,
+    /// How many bytes `in_flight_bytes` has in all; a larger frame takes them all.
+    pub max_in_flight_bytes: usize,
     /// `connections.max.idle.ms`: a connection without a request for so long is closed.
     pub max_idle: Duration,
 }
@@ -63,7 +65,7 @@ pub async fn serve(stream: TcpStream, client: Arc<Client>, limits: Limits, mut s
 }
 
 /// Ends when the server has been told to stop.
-pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+pub async fn stopped(stop: &mut watch::Receiver<bool>) {
     // A server that is gone without a word is one that stopped.
     let _gone = stop.wait_for(|stopping| *stopping).await.is_err();
 }
@@ -126,7 +128,7 @@ impl Connection {
 
     /// Hands a frame to its handler and polls it once, which is what puts its records in the log's order.
     async fn submit(&mut self, frame: Bytes) -> Result<(), End> {
-        let permits = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+        let permits = u32::try_from(frame.len().min(self.limits.max_in_flight_bytes)).unwrap_or(u32::MAX);
         let in_flight = Arc::clone(&self.limits.in_flight_bytes)
             .acquire_many_owned(permits)
             .await

@@ -7,17 +7,17 @@ mod advertised;
 mod connection;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 pub use advertised::Advertised;
-pub use connection::Limits;
+pub use connection::{Limits, stopped};
 
 use crate::broker::{Broker, Endpoint};
 use crate::handlers::Client;
@@ -27,8 +27,10 @@ use crate::handlers::Client;
 pub struct ListenerSpec {
     /// `PLAINTEXT`, `DOCKER`, ...: the listener's name in `listeners`.
     pub name: Arc<str>,
-    /// The addresses of one listener share one port; port 0 takes a free one.
-    pub bind: Vec<SocketAddr>,
+    /// A name or an address; empty for all interfaces.
+    pub host: String,
+    /// 0 takes a free one.
+    pub port: u16,
     /// From `advertised.listeners`; `None` chooses an address that works for each client.
     pub advertised: Option<Endpoint>,
 }
@@ -43,20 +45,20 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds the first address of a listener and, as far as this machine has them, the others.
+    /// Binds every address that the host stands for. The first must be there; the others may be missing: a machine
+    /// without IPv6 still serves on 127.0.0.1.
     pub async fn bind(spec: &ListenerSpec) -> io::Result<Listener> {
-        let mut sockets: Vec<TcpListener> = Vec::with_capacity(spec.bind.len());
-        for address in &spec.bind {
-            let mut address = *address;
+        let mut sockets: Vec<TcpListener> = Vec::new();
+        for mut address in addresses(spec).await? {
             if let (0, Some(first)) = (address.port(), sockets.first()) {
                 address.set_port(first.local_addr()?.port());
             }
             match TcpListener::bind(address).await {
                 Ok(socket) => sockets.push(socket),
-                // A machine without IPv6 still serves on 127.0.0.1.
                 Err(error) if !sockets.is_empty() => debug!(%address, %error, "address left out"),
                 Err(error) => {
-                    return Err(io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")));
+                    let what = format!("listener {}: cannot listen on {address}: {error}", spec.name);
+                    return Err(io::Error::new(error.kind(), what));
                 }
             }
         }
@@ -99,6 +101,24 @@ pub async fn run(broker: Arc<Broker>, listeners: Vec<Listener>, limits: Limits, 
         }
     }
     while accepting.join_next().await.is_some() {}
+}
+
+/// What a listener's host stands for, IPv4 first, as its port is the one that must be free.
+async fn addresses(spec: &ListenerSpec) -> io::Result<Vec<SocketAddr>> {
+    if spec.host.is_empty() {
+        // One socket for both where the system has IPv6; where it has not, binding it fails at once.
+        let all = SocketAddr::from((Ipv6Addr::UNSPECIFIED, spec.port));
+        let has_ipv6 = TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))).await.is_ok();
+        return Ok(vec![if has_ipv6 { all } else { SocketAddr::from((Ipv4Addr::UNSPECIFIED, spec.port)) }]);
+    }
+    let what = |error: io::Error| {
+        io::Error::new(error.kind(), format!("listener {}: host {}: {error}", spec.name, spec.host))
+    };
+    let mut found: Vec<SocketAddr> =
+        lookup_host((spec.host.as_str(), spec.port)).await.map_err(what)?.collect();
+    found.sort_by_key(SocketAddr::is_ipv6);
+    found.dedup();
+    Ok(found)
 }
 
 struct Accept {

@@ -24,7 +24,7 @@ async fn every_version_tells_the_same_table() {
             client.call(version, &if version < 3 { ApiVersionsRequest::default() } else { request() }).await;
         assert_eq!((response.error_code, &response.api_keys), (0, &newest.api_keys), "v{version}");
     }
-    broker.stop().await;
+    broker.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn an_unknown_version_is_answered_in_v0_with_the_window_to_choose_from() {
     let response = ApiVersionsResponse::decode(&mut answer, 0).unwrap();
     let own = ApiVersion::default().with_api_key(18).with_min_version(0).with_max_version(4);
     assert_eq!((response.error_code, response.api_keys), (35, vec![own]));
-    broker.stop().await;
+    broker.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn a_client_without_a_software_name_is_refused() {
     let broker = start().await;
     let mut client = Client::connect(&broker).await;
     assert_eq!(client.call(3, &ApiVersionsRequest::default()).await.error_code, 42);
-    broker.stop().await;
+    broker.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -63,5 +63,5 @@ async fn what_is_no_request_closes_its_connection_and_no_other() {
         assert!(client.receive().await.is_none(), "{bad:?} is not answered");
     }
     assert_eq!(bystander.call(4, &request()).await.error_code, 0);
-    broker.stop().await;
+    broker.stop().await.unwrap();
 }

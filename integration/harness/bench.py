@@ -1,0 +1,198 @@
+"""The figures: both brokers one after the other, on the same machine, with the same load, as one table.
+
+The load is Kafka's own producer and consumer performance tools. Nothing here passes or fails: a figure that is worse
+than the reference's is printed like any other.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from harness import brokers, places
+from harness.brokers import Broker, receive
+
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+# One record batch of magic 2 with the value "x", its CRC included.
+BATCH = bytes.fromhex(
+    "000000000000000000000039ffffffff026a9a6238000000000000000000000000000000000000"
+    "00000000ffffffffffffffffffffffffffff000000010e00000001027800"
+)
+
+
+def main(words):
+    parser = argparse.ArgumentParser(prog="integration/bench", description=__doc__.partition("\n")[0])
+    parser.add_argument("--broker", choices=["ottla", "kafka", "both"], default="both")
+    parser.add_argument("--megabytes", type=int, default=500, help="how much each throughput figure moves")
+    parser.add_argument("--starts", type=int, default=5, help="how often each broker is started")
+    parser.add_argument("--latency-seconds", type=int, default=20)
+    options = parser.parse_args(words)
+    if options.starts < 1 or options.megabytes < 1 or options.latency_seconds < 1:
+        parser.error("the numbers begin at 1")
+    kinds = ["ottla", "kafka"] if options.broker == "both" else [options.broker]
+    subprocess.run([places.INTEGRATION / "reference" / "install"], check=True, stdout=subprocess.DEVNULL)
+    directory = Path(tempfile.mkdtemp(prefix="ottla-bench-"))
+    try:
+        columns = {kind: measure(kind, directory, options) for kind in kinds}
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    print_table(columns)
+    return 0
+
+
+def measure(kind, directory, options):
+    """All figures of one broker, by row."""
+    figures = {}
+    starts = [started(kind, directory / f"{kind}-start-{n}") for n in range(options.starts)]
+    figures["start to first acknowledged produce, ms (median)"] = f"{sorted(starts)[len(starts) // 2] * 1000:.0f}"
+    broker = Broker.create(kind, directory / kind)
+    broker.start()
+    try:
+        figures["memory when idle, MB"] = f"{idle_memory(broker):.1f}"
+        for size in (100, 1000):
+            for codec in ("none", "lz4"):
+                throughput(broker, figures, size, codec, options.megabytes)
+        latency(broker, figures, options.latency_seconds)
+        figures["memory after the load, MB"] = f"{memory(broker):.1f}"
+    finally:
+        broker.stop()
+    return figures
+
+
+def started(kind, directory):
+    """Seconds from the broker's exec to the answer to a Produce request of a client that was waiting for it."""
+    broker = Broker.create(kind, directory)
+    command = broker.command()
+    with open(broker.log, "ab") as log:
+        begin = time.monotonic()
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=broker.dir, start_new_session=True
+        )
+    broker.pid_file.write_text(str(process.pid))
+    try:
+        first_produce(broker.port, begin + brokers.START_TIMEOUT_S)
+        return time.monotonic() - begin
+    finally:
+        broker.stop()
+        process.wait()
+
+
+def first_produce(port, deadline):
+    """Creates a topic and produces one record with acks=all, trying again until both are acknowledged."""
+    while time.monotonic() < deadline:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+                if create_topic(connection) and produce(connection):
+                    return
+        except (OSError, EOFError):
+            pass
+        time.sleep(0.001)
+    raise brokers.BrokerError("no Produce was acknowledged in time")
+
+
+def create_topic(connection):
+    # CreateTopics v2: one topic "b" of one partition; error 36 says that it is there.
+    body = struct.pack(">ih1siHiiib", 1, 1, b"b", 1, 1, 0, 0, 5000, 0)
+    answer = call(connection, 19, 2, body)
+    (error,) = struct.unpack_from(">h", answer, 4 + 4 + 4 + 2 + 1)
+    return error in (0, 36)
+
+
+def produce(connection):
+    # Produce v3 without a transactional id: acks=all, one batch for partition 0 of "b".
+    body = struct.pack(">hhii h1s iii", -1, -1, 5000, 1, 1, b"b", 1, 0, len(BATCH)) + BATCH
+    answer = call(connection, 0, 3, body)
+    (error,) = struct.unpack_from(">h", answer, 4 + 4 + 2 + 1 + 4 + 4)
+    return error == 0
+
+
+def call(connection, key, version, body):
+    client_id = b"bench"
+    frame = struct.pack(">hhih", key, version, 1, len(client_id)) + client_id + body
+    connection.sendall(struct.pack(">i", len(frame)) + frame)
+    (length,) = struct.unpack(">i", receive(connection, 4))
+    return receive(connection, length)
+
+
+def idle_memory(broker):
+    """What it holds once it has settled: the smallest of ten looks, a tenth of a second apart."""
+    looks = []
+    for _ in range(10):
+        looks.append(memory(broker))
+        time.sleep(0.1)
+    return min(looks)
+
+
+def memory(broker):
+    status = Path(f"/proc/{broker.pid()}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
+
+
+def cpu_seconds(broker):
+    fields = Path(f"/proc/{broker.pid()}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+
+def throughput(broker, figures, size, codec, megabytes):
+    """Producer and consumer throughput, and what it costs the broker, at one record size and codec."""
+    topic = f"throughput-{size}-{codec}"
+    records = megabytes * 1_000_000 // size
+    tool("topics", broker, "--create", "--topic", topic, "--partitions", "4")
+    label = f"{size} B, {codec}"
+    before = cpu_seconds(broker)
+    text = produce_tool(broker, topic, records, size, -1, f"compression.type={codec}")
+    figures[f"produce {label}: MB/s"] = last(r"\(([\d.]+) MB/sec\)", text)
+    figures[f"produce {label}: broker CPU s per GB"] = f"{(cpu_seconds(broker) - before) * 1000 / megabytes:.2f}"
+    before = cpu_seconds(broker)
+    text = tool("consumer-perf-test", broker, "--topic", topic, "--num-records", str(records), "--timeout", "60000")
+    # start.time, end.time, data.consumed.in.MB, MB.sec, ...
+    figures[f"consume {label}: MB/s"] = text.strip().splitlines()[-1].split(", ")[3]
+    figures[f"consume {label}: broker CPU s per GB"] = f"{(cpu_seconds(broker) - before) * 1000 / megabytes:.2f}"
+
+
+def latency(broker, figures, seconds):
+    tool("topics", broker, "--create", "--topic", "latency", "--partitions", "1")
+    # The first seconds warm up the tool's own JVM.
+    produce_tool(broker, "latency", 2000, 1000, 1000, "acks=all")
+    text = produce_tool(broker, "latency", 1000 * seconds, 1000, 1000, "acks=all")
+    for percentile, name in (("50th", "p50"), ("99th", "p99"), ("99.9th", "p99.9")):
+        figures[f"produce latency at 1,000 records/s, acks=all: {name} ms"] = last(rf"(\d+) ms {percentile}", text)
+
+
+def produce_tool(broker, topic, records, size, rate, *properties):
+    return tool(
+        "producer-perf-test", None, "--topic", topic, "--num-records", str(records), "--record-size", str(size),
+        "--throughput", str(rate), "--producer-props", f"bootstrap.servers={broker.bootstrap}", *properties,
+    )
+
+
+def tool(name, broker, *words):
+    """Runs one of Kafka's tools and returns what it printed."""
+    address = ["--bootstrap-server", broker.bootstrap] if broker else []
+    done = subprocess.run([places.TOOL, name, *address, *words], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"bench: {name}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def last(pattern, text):
+    found = re.findall(pattern, text)
+    if not found:
+        sys.exit(f"bench: nothing like {pattern!r} in:\n{text}")
+    return found[-1]
+
+
+def print_table(columns):
+    kinds = list(columns)
+    rows = list(dict.fromkeys(row for figures in columns.values() for row in figures))
+    print("| figure | " + " | ".join(kinds) + " |")
+    print("|---|" + "---:|" * len(kinds))
+    for row in rows:
+        print(f"| {row} | " + " | ".join(columns[kind].get(row, "") for kind in kinds) + " |")

@@ -1,0 +1,95 @@
+//! The one place where the layers' errors become Kafka's codes.
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::batch::InvalidBatchKind;
+use ottla_storage::{AppendError, StorageError};
+use tracing::error;
+
+use crate::broker::cluster::ClusterError;
+use crate::broker::fetch_session::SessionError;
+use crate::broker::{LookupError, ProducerIdError};
+
+/// What a client is told of an error.
+pub trait Code {
+    fn code(&self) -> ErrorCode;
+}
+
+impl Code for LookupError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            LookupError::UnknownTopicOrPartition => ErrorCode::UnknownTopicOrPartition,
+            LookupError::UnknownTopicId => ErrorCode::UnknownTopicId,
+            LookupError::NotLeader { .. } => ErrorCode::NotLeaderOrFollower,
+            LookupError::FencedLeaderEpoch => ErrorCode::FencedLeaderEpoch,
+            LookupError::UnknownLeaderEpoch => ErrorCode::UnknownLeaderEpoch,
+            LookupError::Storage(error) => error.code(),
+        }
+    }
+}
+
+impl Code for StorageError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            StorageError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+            StorageError::Deleted => ErrorCode::UnknownTopicOrPartition,
+            StorageError::Corrupt { .. } | StorageError::Io { .. } | StorageError::Locked { .. } => {
+                error!(error = %self, "the log cannot be used");
+                ErrorCode::KafkaStorageError
+            }
+        }
+    }
+}
+
+impl Code for AppendError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+            AppendError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+            AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
+            AppendError::Storage(error) => error.code(),
+        }
+    }
+}
+
+impl Code for InvalidBatchKind {
+    fn code(&self) -> ErrorCode {
+        match self {
+            InvalidBatchKind::CorruptMessage => ErrorCode::CorruptMessage,
+            InvalidBatchKind::MessageTooLarge => ErrorCode::MessageTooLarge,
+            InvalidBatchKind::InvalidTimestamp => ErrorCode::InvalidTimestamp,
+            InvalidBatchKind::UnsupportedCompressionType => ErrorCode::UnsupportedCompressionType,
+            InvalidBatchKind::InvalidRecord => ErrorCode::InvalidRecord,
+            InvalidBatchKind::UnknownServerError => ErrorCode::UnknownServerError,
+        }
+    }
+}
+
+impl Code for SessionError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            SessionError::IdNotFound => ErrorCode::FetchSessionIdNotFound,
+            SessionError::InvalidEpoch => ErrorCode::InvalidFetchSessionEpoch,
+            SessionError::TopicIdError => ErrorCode::FetchSessionTopicIdError,
+        }
+    }
+}
+
+impl Code for ProducerIdError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            ProducerIdError::Exhausted => ErrorCode::UnknownServerError,
+            // The producer asks again: a block that was given twice over is only lost.
+            ProducerIdError::Cluster(_) => ErrorCode::CoordinatorLoadInProgress,
+        }
+    }
+}
+
+impl Code for ClusterError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            ClusterError::Fenced => ErrorCode::NotController,
+            ClusterError::Unavailable(_) => ErrorCode::BrokerNotAvailable,
+            ClusterError::Unknown(_) => ErrorCode::RequestTimedOut,
+        }
+    }
+}

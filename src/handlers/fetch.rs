@@ -1,0 +1,271 @@
+//! Fetch (1) v4-18. Sessions (KIP-227) from v7, fetch offsets checked against leader epochs (KIP-320, KIP-595), topic
+//! ids from v13 (KIP-516). Followers come with the cluster; aborted transactions with the transaction APIs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ottla_protocol::ErrorCode;
+use ottla_protocol::fetch_response::{FetchPartition, FetchReply, FetchTopic, encode_fetch_response};
+use ottla_protocol::messages::FetchRequest;
+use ottla_protocol::messages::fetch_request::FetchTopic as RequestedTopic;
+use ottla_storage::StorageError;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+use super::Context;
+use super::errors::Code;
+use super::reply::{IntoReply, Reply};
+use crate::broker::fetch_session::{FetchTarget, SessionContext, SessionRequest, Told};
+use crate::broker::{Broker, Isolation, Led, LookupError, TopicRef};
+use crate::metadata::Image;
+
+const SESSIONS_SINCE: i16 = 7;
+const BY_ID_SINCE: i16 = 13;
+
+pub async fn handle(context: Context, request: FetchRequest) -> Fetched {
+    let broker = Arc::clone(context.broker());
+    let version = context.api_version;
+    let fetch = Fetch {
+        isolation: if request.isolation_level == 1 {
+            Isolation::ReadCommitted
+        } else {
+            Isolation::ReadUncommitted
+        },
+        min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
+        max_bytes: usize::try_from(request.max_bytes)
+            .unwrap_or(0)
+            .min(usize::try_from(broker.config().fetch_max_bytes).unwrap_or(0)),
+        max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
+    };
+    let (targets, session) =
+        match broker.fetch_sessions.open(session_request(request, version), broker.clock.now_ms()) {
+            Ok(opened) => opened,
+            Err(error) => {
+                return Fetched(FetchReply { error_code: error.code().code(), ..FetchReply::default() });
+            }
+        };
+    let results = fetch.run(&broker, &targets).await;
+    answer(&broker, session, targets, results)
+}
+
+/// An answer whose records are not copied into it.
+pub struct Fetched(FetchReply);
+
+impl IntoReply for Fetched {
+    fn into_reply(self, api_version: i16, correlation_id: i32) -> Reply {
+        match encode_fetch_response(correlation_id, api_version, self.0) {
+            Ok(frame) => Reply::Respond(frame),
+            Err(error) => {
+                tracing::error!(%error, api_version, "fetch response cannot be encoded");
+                Reply::Close
+            }
+        }
+    }
+}
+
+fn session_request(request: FetchRequest, version: i16) -> SessionRequest {
+    let by_id = version >= BY_ID_SINCE;
+    let forgotten = request
+        .forgotten_topics_data
+        .iter()
+        .flat_map(|topic| {
+            let topic_ref = TopicRef::new(by_id, &topic.topic.0, topic.topic_id);
+            topic.partitions.iter().map(move |partition| (topic_ref.clone(), *partition))
+        })
+        .collect();
+    let targets = request.topics.into_iter().flat_map(|topic| targets(by_id, topic)).collect();
+    // Before v7 there are no sessions: the request is final by itself.
+    let (id, epoch) =
+        if version >= SESSIONS_SINCE { (request.session_id, request.session_epoch) } else { (0, -1) };
+    SessionRequest { id, epoch, uses_topic_ids: by_id, targets, forgotten }
+}
+
+fn targets(by_id: bool, topic: RequestedTopic) -> impl Iterator<Item = FetchTarget> {
+    let topic_ref = TopicRef::new(by_id, &topic.topic.0, topic.topic_id);
+    topic.partitions.into_iter().map(move |partition| FetchTarget {
+        topic: topic_ref.clone(),
+        partition: partition.partition,
+        current_leader_epoch: partition.current_leader_epoch,
+        fetch_offset: partition.fetch_offset,
+        last_fetched_epoch: partition.last_fetched_epoch,
+        max_bytes: partition.partition_max_bytes,
+    })
+}
+
+/// One fetch's limits.
+struct Fetch {
+    isolation: Isolation,
+    min_bytes: usize,
+    max_bytes: usize,
+    max_wait: Duration,
+}
+
+/// What one pass over the targets found.
+struct Pass {
+    results: Vec<FetchPartition>,
+    bytes: usize,
+    /// An error or a truncation is told at once, whatever else was found.
+    is_urgent: bool,
+}
+
+impl Fetch {
+    /// Reads until there are `min_bytes`, something has to be told at once, or `max_wait` is over.
+    async fn run(&self, broker: &Broker, targets: &[FetchTarget]) -> Vec<FetchPartition> {
+        let deadline = Instant::from_std(crate::clock::monotonic()) + self.max_wait;
+        let mut last_pass = self.max_wait.is_zero() || targets.is_empty();
+        let waiter = Arc::new(Notify::new());
+        loop {
+            // Registered before the read: what is appended after it wakes this fetch.
+            let image = broker.image();
+            if !last_pass {
+                self.register(broker, &image, targets, &waiter);
+            }
+            let pass = self.read_all(broker, &image, targets).await;
+            if last_pass || pass.is_urgent || pass.bytes >= self.min_bytes {
+                return pass.results;
+            }
+            last_pass = timeout_at(deadline, waiter.notified()).await.is_err();
+        }
+    }
+
+    fn register(&self, broker: &Broker, image: &Image, targets: &[FetchTarget], waiter: &Arc<Notify>) {
+        for target in targets {
+            if let Ok(led) = led(broker, image, target) {
+                led.partition.notify(waiter);
+            }
+        }
+    }
+
+    async fn read_all(&self, broker: &Broker, image: &Image, targets: &[FetchTarget]) -> Pass {
+        let mut pass = Pass { results: Vec::with_capacity(targets.len()), bytes: 0, is_urgent: false };
+        for target in targets {
+            let result = match led(broker, image, target) {
+                Ok(led) => {
+                    let read = self.read(&led, target, pass.bytes).await;
+                    read.unwrap_or_else(|error| refused(target, error.code()))
+                }
+                Err(error) => FetchPartition {
+                    // Kafka's answer for a partition that it does not know has an empty list here, not null.
+                    aborted_transactions: Some(vec![]),
+                    ..refused(target, error.code())
+                },
+            };
+            pass.bytes += result.records.iter().map(Bytes::len).sum::<usize>();
+            pass.is_urgent |= result.error_code != 0 || result.diverging_epoch.is_some();
+            pass.results.push(result);
+        }
+        pass
+    }
+
+    async fn read(
+        &self,
+        led: &Led,
+        target: &FetchTarget,
+        bytes_so_far: usize,
+    ) -> Result<FetchPartition, StorageError> {
+        if let Some(diverging_epoch) = diverging(led, target)? {
+            let fetched = self.fetched(led, target, vec![])?;
+            return Ok(FetchPartition { diverging_epoch: Some(diverging_epoch), ..fetched });
+        }
+        // The first records of an answer come whole, however large their batch is (KIP-74).
+        let is_first = bytes_so_far == 0;
+        let left = self.max_bytes.saturating_sub(bytes_so_far);
+        let max_bytes = usize::try_from(target.max_bytes).unwrap_or(0).min(left);
+        let partition = &led.partition;
+        let records = partition.read(target.fetch_offset, max_bytes, is_first, self.isolation).await?;
+        self.fetched(led, target, records)
+    }
+
+    fn fetched(
+        &self,
+        led: &Led,
+        target: &FetchTarget,
+        records: Vec<Bytes>,
+    ) -> Result<FetchPartition, StorageError> {
+        let partition = &led.partition;
+        Ok(FetchPartition {
+            index: target.partition,
+            high_watermark: partition.high_watermark(),
+            last_stable_offset: partition.last_stable_offset()?,
+            log_start_offset: partition.log().start_offset()?,
+            aborted_transactions: (self.isolation == Isolation::ReadCommitted).then(Vec::new),
+            records,
+            ..FetchPartition::default()
+        })
+    }
+}
+
+/// Whether the log that the client has read is not the one here (KIP-595).
+fn diverging(led: &Led, target: &FetchTarget) -> Result<Option<(i32, i64)>, StorageError> {
+    if target.last_fetched_epoch < 0 {
+        return Ok(None);
+    }
+    let (epoch, end_offset) =
+        led.partition.end_offset_for_epoch(target.last_fetched_epoch, led.leader_epoch)?;
+    if epoch < 0 || end_offset < 0 {
+        let (start, end) = (led.partition.log().start_offset()?, led.partition.log().end_offset()?);
+        return Err(StorageError::OffsetOutOfRange { offset: target.fetch_offset, start, end });
+    }
+    let diverges = epoch < target.last_fetched_epoch || end_offset < target.fetch_offset;
+    Ok(diverges.then_some((epoch, end_offset)))
+}
+
+fn led(broker: &Broker, image: &Image, target: &FetchTarget) -> Result<Led, LookupError> {
+    let topic = broker.topic(image, &target.topic)?;
+    broker.led(image, topic, target.partition, target.current_leader_epoch)
+}
+
+fn refused(target: &FetchTarget, code: ErrorCode) -> FetchPartition {
+    FetchPartition {
+        index: target.partition,
+        error_code: code.code(),
+        high_watermark: -1,
+        last_stable_offset: -1,
+        log_start_offset: -1,
+        ..FetchPartition::default()
+    }
+}
+
+fn answer(
+    broker: &Broker,
+    session: SessionContext,
+    targets: Vec<FetchTarget>,
+    results: Vec<FetchPartition>,
+) -> Fetched {
+    let told: Vec<Told> = results.iter().map(told).collect();
+    let new_id = crate::clock::random_positive_i32();
+    let (session_id, is_told) = broker.fetch_sessions.close(session, &told, new_id, broker.clock.now_ms());
+    let mut topics: Vec<FetchTopic> = Vec::new();
+    let mut current: Option<TopicRef> = None;
+    for ((target, result), is_told) in targets.into_iter().zip(results).zip(is_told) {
+        if !is_told {
+            continue;
+        }
+        match topics.last_mut() {
+            Some(topic) if current.as_ref() == Some(&target.topic) => topic.partitions.push(result),
+            _ => {
+                topics.push(fetched_topic(&target.topic, result));
+                current = Some(target.topic);
+            }
+        }
+    }
+    Fetched(FetchReply { session_id, topics, ..FetchReply::default() })
+}
+
+fn told(result: &FetchPartition) -> Told {
+    Told {
+        has_records: !result.records.is_empty(),
+        has_error: result.error_code != 0 || result.diverging_epoch.is_some(),
+        high_watermark: result.high_watermark,
+        log_start_offset: result.log_start_offset,
+    }
+}
+
+fn fetched_topic(topic: &TopicRef, partition: FetchPartition) -> FetchTopic {
+    let partitions = vec![partition];
+    match topic {
+        TopicRef::Name(name) => FetchTopic { name: name.clone().into(), partitions, ..FetchTopic::default() },
+        TopicRef::Id(id) => FetchTopic { topic_id: *id, partitions, ..FetchTopic::default() },
+    }
+}

@@ -1,0 +1,235 @@
+//! Produce (0) v3-13; told as v0-13, as Kafka does for old librdkafka. v13: topic ids (KIP-516); v8: record errors
+//! (KIP-467). Transactional batches come with the transaction APIs.
+//!
+//! Everything up to the append happens when the reply is first polled, so that records stand in the log in the order
+//! of the connection's requests; only the wait for the commit is left to later polls.
+
+use bytes::Bytes;
+use ottla_protocol::ErrorCode;
+use ottla_protocol::batch::{InvalidBatch, ValidatedBatches, validate};
+use ottla_protocol::messages::ProduceRequest;
+use ottla_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+};
+use ottla_protocol::{StrBytes, Uuid};
+use ottla_storage::{AppendContext, AppendError, Commit, Origin};
+
+use super::Context;
+use super::errors::Code;
+use super::reply::{IntoReply, Reply};
+use crate::broker::{Led, LookupError, TopicRef, validation_rules};
+use crate::metadata::{Image, Topic, is_internal};
+
+const BY_ID_SINCE: i16 = 13;
+/// The only client that Kafka lets write to internal topics by Produce.
+const ADMIN_CLIENT_ID: &str = "__admin_client";
+const ACKS_ALL: i16 = -1;
+
+/// The answer, which a client with acks=0 does not get.
+pub enum Produced {
+    Answered(ProduceResponse),
+    Unanswered { failed: bool },
+}
+
+impl IntoReply for Produced {
+    fn into_reply(self, api_version: i16, correlation_id: i32) -> Reply {
+        match self {
+            Produced::Answered(response) => response.into_reply(api_version, correlation_id),
+            Produced::Unanswered { failed: false } => Reply::Nothing,
+            // With acks=0 a closed connection is the only way to tell the producer (Kafka does the same).
+            Produced::Unanswered { failed: true } => Reply::Close,
+        }
+    }
+}
+
+pub async fn handle(context: Context, request: ProduceRequest) -> Produced {
+    let acks = request.acks;
+    let mut topics = append_all(&context, request);
+    let mut failed = false;
+    let mut responses = Vec::with_capacity(topics.len());
+    for topic in &mut topics {
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for appended in topic.partitions.drain(..) {
+            let response = appended.response().await;
+            failed |= response.error_code != 0;
+            partitions.push(response);
+        }
+        responses.push(
+            TopicProduceResponse::default()
+                .with_name(topic.name.clone().into())
+                .with_topic_id(topic.id)
+                .with_partition_responses(partitions),
+        );
+    }
+    if acks == 0 {
+        return Produced::Unanswered { failed };
+    }
+    Produced::Answered(ProduceResponse::default().with_responses(responses))
+}
+
+/// A topic of the answer, named as the request named it.
+struct ProducedTopic {
+    name: StrBytes,
+    id: Uuid,
+    partitions: Vec<ProducedPartition>,
+}
+
+/// A partition of the answer, which may still wait for its commit.
+struct ProducedPartition {
+    response: PartitionProduceResponse,
+    commit: Option<Commit>,
+}
+
+impl ProducedPartition {
+    async fn response(self) -> PartitionProduceResponse {
+        match self.commit {
+            None => self.response,
+            Some(commit) => match commit.await {
+                Ok(()) => self.response,
+                Err(error) => Refusal::from(error.code()).response(self.response.index),
+            },
+        }
+    }
+}
+
+fn append_all(context: &Context, request: ProduceRequest) -> Vec<ProducedTopic> {
+    let image = context.broker().image();
+    let by_id = context.api_version >= BY_ID_SINCE;
+    let (acks, has_transactional_id) = (request.acks, request.transactional_id.is_some());
+    let mut topics = Vec::with_capacity(request.topic_data.len());
+    for data in request.topic_data {
+        let topic_ref = TopicRef::new(by_id, &data.name.0, data.topic_id);
+        let topic = context.broker().topic(&image, &topic_ref);
+        let mut partitions = Vec::with_capacity(data.partition_data.len());
+        for partition in data.partition_data {
+            let records = partition.records.unwrap_or_default();
+            let appended = match &topic {
+                Ok(topic) => {
+                    append(context, &image, topic, partition.index, records, acks, has_transactional_id)
+                }
+                Err(error) => Err(Refusal::from(error.code())),
+            };
+            partitions.push(appended.unwrap_or_else(|refusal| ProducedPartition {
+                response: refusal.response(partition.index),
+                commit: None,
+            }));
+        }
+        topics.push(ProducedTopic { name: data.name.0, id: data.topic_id, partitions });
+    }
+    topics
+}
+
+fn append(
+    context: &Context,
+    image: &Image,
+    topic: &Topic,
+    index: i32,
+    records: Bytes,
+    acks: i16,
+    has_transactional_id: bool,
+) -> Result<ProducedPartition, Refusal> {
+    let broker = context.broker();
+    let led = broker.led(image, topic, index, -1)?;
+    let config = led.partition.config();
+    let now_ms = broker.clock.now_ms();
+    let rules = validation_rules(&config, &topic.name, index, context.api_version, now_ms);
+    check_request(context, topic, &led, acks, config.min_insync_replicas)?;
+    let batches = validate(records, &rules)?;
+    check_transaction(&batches, has_transactional_id)?;
+    let origin = AppendContext { leader_epoch: led.leader_epoch, now_ms, origin: Origin::Client };
+    let appended = led.partition.append(batches, origin)?;
+    let response = PartitionProduceResponse::default()
+        .with_index(index)
+        .with_base_offset(appended.base_offset)
+        .with_log_append_time_ms(appended.log_append_time_ms)
+        .with_log_start_offset(appended.log_start_offset);
+    // With acks=0 nobody waits; the commit goes on by itself.
+    Ok(ProducedPartition { response, commit: (acks != 0).then_some(appended.commit) })
+}
+
+fn check_request(
+    context: &Context,
+    topic: &Topic,
+    led: &Led,
+    acks: i16,
+    min_insync_replicas: i32,
+) -> Result<(), Refusal> {
+    if !(-1..=1).contains(&acks) {
+        return Err(ErrorCode::InvalidRequiredAcks.into());
+    }
+    if is_internal(&topic.name) && context.client_id() != ADMIN_CLIENT_ID {
+        let message = format!("Cannot append to internal topic {}", &*topic.name);
+        return Err(Refusal {
+            code: ErrorCode::InvalidTopicException,
+            message: Some(message),
+            record_errors: vec![],
+        });
+    }
+    if acks == ACKS_ALL && led.isr < usize::try_from(min_insync_replicas).unwrap_or(0) {
+        return Err(ErrorCode::NotEnoughReplicas.into());
+    }
+    Ok(())
+}
+
+/// Transactions come with their APIs; until then no transaction is ongoing that a batch could belong to.
+fn check_transaction(batches: &ValidatedBatches, has_transactional_id: bool) -> Result<(), Refusal> {
+    match batches.batches.iter().any(|batch| batch.is_transactional()) {
+        false => Ok(()),
+        true if has_transactional_id => Err(ErrorCode::InvalidTxnState.into()),
+        true => Err(ErrorCode::TransactionalIdAuthorizationFailed.into()),
+    }
+}
+
+/// Why a partition's records are not in the log.
+struct Refusal {
+    code: ErrorCode,
+    message: Option<String>,
+    record_errors: Vec<BatchIndexAndErrorMessage>,
+}
+
+impl Refusal {
+    fn response(self, index: i32) -> PartitionProduceResponse {
+        PartitionProduceResponse::default()
+            .with_index(index)
+            .with_error_code(self.code.code())
+            .with_base_offset(-1)
+            .with_log_append_time_ms(-1)
+            .with_log_start_offset(-1)
+            .with_record_errors(self.record_errors)
+            .with_error_message(self.message.map(StrBytes::from_string))
+    }
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Self {
+        Refusal { code, message: None, record_errors: vec![] }
+    }
+}
+
+impl From<LookupError> for Refusal {
+    fn from(error: LookupError) -> Self {
+        error.code().into()
+    }
+}
+
+impl From<InvalidBatch> for Refusal {
+    fn from(invalid: InvalidBatch) -> Self {
+        let record_errors = invalid
+            .record_errors
+            .into_iter()
+            .map(|error| {
+                BatchIndexAndErrorMessage::default()
+                    .with_batch_index(error.batch_index)
+                    .with_batch_index_error_message(error.message.map(StrBytes::from_string))
+            })
+            .collect();
+        Refusal { code: invalid.kind.code(), message: invalid.message, record_errors }
+    }
+}
+
+impl From<AppendError> for Refusal {
+    fn from(error: AppendError) -> Self {
+        let code = error.code();
+        Refusal { code, message: Some(error.to_string()), record_errors: vec![] }
+    }
+}
