@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_protocol::StrBytes;
-use ottla_storage::{Logs, StorageError};
+use ottla_storage::{LocalSettings, Logs, StorageError};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, warn};
@@ -128,7 +128,7 @@ impl Running {
             }
         }
         let broker = self.broker;
-        let closed = tokio::task::spawn_blocking(move || broker.logs().close()).await;
+        let closed = tokio::task::spawn_blocking(move || broker.close()).await;
         closed.unwrap_or_else(|stopped| {
             error!(error = %stopped, "closing the logs was cut short");
             Ok(())
@@ -214,7 +214,8 @@ async fn open(
         let (identity, logs) = if memory {
             (Identity::in_memory(config.node_id, cluster_id.as_deref()), Logs::memory())
         } else {
-            let logs = Logs::memory();
+            let logs = Logs::local(config.log_dirs.clone(), LocalSettings::default())
+                .map_err(StartError::Storage)?;
             let identity = cluster::prepare(&config.log_dirs, config.node_id, cluster_id.as_deref())
                 .map_err(StartError::DataDir)?;
             (identity, logs)

@@ -15,7 +15,7 @@ mod waiters;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ottla_storage::{LogId, LogOptions, Logs};
+use ottla_storage::{LogId, LogOptions, Logs, StorageError};
 use tracing::error;
 
 use crate::clock::Clock;
@@ -82,6 +82,11 @@ impl Broker {
     /// To be called every second or so, off the async threads: what the logs need from time to time.
     pub fn maintain(&self) {
         self.logs().maintain(self.clock.now_ms());
+    }
+
+    /// A clean stop: everything is flushed, so that the next start need look at nothing. Blocks on the disk.
+    pub fn close(&self) -> Result<(), StorageError> {
+        self.logs().close(self.clock.now_ms())
     }
 
     /// A topic's configuration: its own over the broker's over the defaults; and what its logs obey of it.
