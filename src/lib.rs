@@ -14,8 +14,6 @@
 //! | [`handlers`] | the API table, one file per Kafka API |
 //! | [`broker`] | partitions, delayed fetches, fetch sessions, the metadata log's IO |
 //! | [`coordinator`] | groups, as pure machines over `__consumer_offsets` |
-//! | `metadata` | the image of the cluster and the controller that decides its records |
-//! | `coordinator` | groups, as pure machines over `__consumer_offsets` |
 //! | [`metadata`] | the image of the cluster and the controller that decides its records |
 //! | [`clock`] | the one place that asks for time and chance |
 //! | [`start`] | puts the rooms together |

@@ -84,9 +84,7 @@ class Writer:
             return f"{self.entity(f)}({number})" if self.entity(f) and number != "0" else number
         if f.type == "string":
             text = "StrBytes::new()" if not value else f'StrBytes::from_static_str("{value}")'
-            if self.entity(f):
-                return f"{self.entity(f)}({text})" if value or f.nullable != NONE else "Default::default()"
-            return text
+            return f"{self.entity(f)}({text})" if self.entity(f) and f.nullable != NONE else text
         return "Bytes::new()" if f.type in ("bytes", "records") else "Default::default()"
 
     def is_set(self, f):

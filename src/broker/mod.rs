@@ -2,10 +2,12 @@
 //!
 //! Enters: calls from handlers. Leaves: appends, reads, wake-ups. May use: coordinator, metadata, storage, config.
 
+mod auto_topics;
 pub mod cluster;
 mod config_rules;
 mod endpoint;
 pub mod fetch_session;
+mod log_dirs;
 mod lookup;
 mod partition;
 mod partitions;

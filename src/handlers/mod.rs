@@ -8,13 +8,21 @@ mod context;
 mod reply;
 
 mod errors;
+mod topic_answers;
 
 mod api_versions;
+mod create_partitions;
+mod create_topics;
 mod delete_records;
+mod delete_topics;
+mod describe_cluster;
+mod describe_log_dirs;
+mod describe_topic_partitions;
 mod fetch;
 mod get_telemetry_subscriptions;
 mod init_producer_id;
 mod list_offsets;
+mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
 
@@ -24,8 +32,10 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use ottla_protocol::messages::{
-    ApiVersionsRequest, DeleteRecordsRequest, FetchRequest, GetTelemetrySubscriptionsRequest,
-    InitProducerIdRequest, ListOffsetsRequest, OffsetForLeaderEpochRequest, ProduceRequest, Request,
+    ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest,
+    DeleteTopicsRequest, DescribeClusterRequest, DescribeLogDirsRequest, DescribeTopicPartitionsRequest,
+    FetchRequest, GetTelemetrySubscriptionsRequest, InitProducerIdRequest, ListOffsetsRequest,
+    MetadataRequest, OffsetForLeaderEpochRequest, ProduceRequest, Request,
 };
 use ottla_protocol::request::{self, RequestError};
 use ottla_protocol::shapes;
@@ -101,12 +111,19 @@ static TABLE: LazyLock<Vec<Api>> = LazyLock::new(|| {
         row::<ProduceRequest, _, _>(3..=13, PerResource, produce::handle).pipelined().advertised_from(0),
         row::<FetchRequest, _, _>(4..=18, PerResource, fetch::handle),
         row::<ListOffsetsRequest, _, _>(1..=11, PerResource, list_offsets::handle),
+        row::<MetadataRequest, _, _>(0..=13, PerResource, metadata::handle),
         row::<ApiVersionsRequest, _, _>(0..=4, Nothing, api_versions::handle),
+        row::<CreateTopicsRequest, _, _>(2..=7, PerResource, create_topics::handle),
+        row::<DeleteTopicsRequest, _, _>(1..=6, PerResource, delete_topics::handle),
         row::<DeleteRecordsRequest, _, _>(0..=2, PerResource, delete_records::handle),
         row::<InitProducerIdRequest, _, _>(0..=5, PerResource, init_producer_id::handle),
         row::<OffsetForLeaderEpochRequest, _, _>(2..=4, PerResource, offset_for_leader_epoch::handle),
+        row::<DescribeLogDirsRequest, _, _>(1..=5, Cluster, describe_log_dirs::handle),
+        row::<CreatePartitionsRequest, _, _>(0..=3, PerResource, create_partitions::handle),
+        row::<DescribeClusterRequest, _, _>(0..=2, Cluster, describe_cluster::handle),
         row::<GetTelemetrySubscriptionsRequest, _, _>(0..=0, Nothing, get_telemetry_subscriptions::handle)
             .not_advertised(),
+        row::<DescribeTopicPartitionsRequest, _, _>(0..=0, PerResource, describe_topic_partitions::handle),
     ]
 });
 
