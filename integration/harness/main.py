@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from harness import brokers, clients, dumplog, places
-from harness.brokers import Broker, tail
+from harness.brokers import Broker, BrokerError, tail
 
 # These stop, kill or starve their broker, so each has one of its own.
 OWN_BROKER = {"restart", "kill9", "bad-input"}
@@ -84,7 +84,7 @@ class Run:
         self.options = options
         self.dir = directory
         self.lock = threading.Lock()
-        self.shared = {}
+        self.shared, self.unusable, self.shared_lock = {}, set(), threading.Lock()
         self.started = []
         self.verdicts = []
 
@@ -119,7 +119,7 @@ class Run:
         else:
             try:
                 problem = self.scenario(client, scenario)
-            except brokers.BrokerError as error:
+            except BrokerError as error:
                 problem = str(error)
         self.verdict(client.name, scenario, problem, time.monotonic() - begin)
 
@@ -152,13 +152,18 @@ class Run:
         """The broker for a scenario: its own, or the one that all share (anew when it died)."""
         if scenario in OWN_BROKER:
             return self.start(kind, place / kind)
-        with self.lock:
-            broker = self.shared.get(kind)
-            if broker is None:
-                broker = self.shared[kind] = self.start(kind, self.dir / f"shared-{kind}")
-            elif broker.pid() is None:
-                broker.start()
-            return broker
+        with self.shared_lock:
+            if kind in self.unusable:
+                raise BrokerError(f"{kind} did not start; the first failure says why")
+            try:
+                if kind not in self.shared:
+                    self.shared[kind] = self.start(kind, self.dir / f"shared-{kind}")
+                elif self.shared[kind].pid() is None:
+                    self.shared[kind].start()
+            except BrokerError:
+                self.unusable.add(kind)
+                raise
+            return self.shared[kind]
 
     def start(self, kind, directory):
         broker = Broker.create(kind, directory)
@@ -170,14 +175,14 @@ class Run:
         for broker in self.started:
             try:
                 broker.stop()
-            except brokers.BrokerError as error:
+            except BrokerError as error:
                 print(error, file=sys.stderr)
 
     def check_files(self):
         """Kafka's own tool reads every file that Ottla wrote."""
         self.stop_brokers()
         for broker in self.started:
-            if broker.kind == "ottla":
+            if broker.kind == "ottla" and broker.data.exists():
                 begin = time.monotonic()
                 problem = dumplog.check(broker.data)
                 name = broker.dir.parent.name if broker.dir.name == "ottla" else "shared"
