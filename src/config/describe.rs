@@ -2,10 +2,12 @@
 //! Enters: `ServerConfig`, a resource's overrides. Leaves: `ConfigEntry` rows, by name in order (Kafka's order is that of a
 //! hash table).
 
-use super::key::{Key, Kind};
+use super::alter::listener_key;
+use super::key::{Key, Kind, Update};
 use super::keys::{self, CLIENT_METRICS, GROUP, TOPIC};
 use super::server_config::{ConfigSource, ServerConfig};
 use super::topic_config::{Texts, topic_value};
+use std::collections::BTreeSet;
 
 /// One row of the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,16 +82,12 @@ pub fn describe_client_metrics(settings: &Texts) -> Vec<ConfigEntry> {
     CLIENT_METRICS.iter().map(entry).collect()
 }
 
-/// This broker: all keys, and what else was given at its start.
+/// This broker: all keys, and what else somebody has set.
 pub fn describe_broker(server: &ServerConfig) -> Vec<ConfigEntry> {
-    let given = server.layer(ConfigSource::StaticBroker).expect("a layer");
     let known = keys::broker_keys().filter(|key| !key.internal).map(|key| key.name);
-    let more =
-        given.keys().map(String::as_str).filter(|name| keys::broker_key(name).is_none_or(|key| key.internal));
-    let mut entries: Vec<ConfigEntry> =
-        known.chain(more).map(|name| broker_entry(server, name, &LAYERS)).collect();
-    entries.sort_by(|a, b| a.name.cmp(&b.name));
-    entries
+    let set = LAYERS.iter().filter_map(|source| server.layer(*source)).flat_map(|layer| layer.keys());
+    let names: BTreeSet<&str> = known.chain(set.map(String::as_str)).collect();
+    names.into_iter().map(|name| broker_entry(server, name, &LAYERS)).collect()
 }
 
 /// What all brokers of the cluster are set to dynamically.
@@ -103,16 +101,20 @@ fn broker_entry(server: &ServerConfig, name: &str, layers: &[ConfigSource]) -> C
     let key = typed_as(name);
     // What is in no table may hold a secret.
     let sensitive = key.is_none_or(Key::is_sensitive);
-    let value = match keys::broker_key(name) {
-        Some(_) => server.value(name).map(|value| value.to_string()),
-        None => server.text(ConfigSource::StaticBroker, name).map(str::to_owned),
-    };
     let mut synonyms = broker_synonyms(server, name);
     synonyms.retain(|synonym| layers.contains(&synonym.source));
+    let value = match keys::broker_key(name) {
+        Some(key) if layers.len() == 1 => {
+            let text = server.text(layers[0], name);
+            text.and_then(|text| key.parse(text).ok()).map(|value| value.to_string())
+        }
+        Some(_) => server.value(name).map(|value| value.to_string()),
+        None => synonyms.first().and_then(|synonym| synonym.value.clone()),
+    };
     ConfigEntry {
         name: name.to_owned(),
         value: value.filter(|_| !sensitive),
-        read_only: keys::broker_key(name).is_none_or(|key| key.update == super::key::Update::ReadOnly),
+        read_only: key.is_none_or(|key| key.update == Update::ReadOnly),
         source: synonyms.first().map_or(ConfigSource::Default, |synonym| synonym.source),
         sensitive,
         synonyms,
@@ -124,11 +126,11 @@ fn broker_entry(server: &ServerConfig, name: &str, layers: &[ConfigSource]) -> C
 /// The row that types a name: its own, or for `listener.name.internal.ssl.protocol` that of `ssl.protocol`.
 fn typed_as(name: &str) -> Option<&'static Key> {
     let base = |name: &str| {
-        let (_listener, rest) = name.strip_prefix("listener.name.")?.split_once('.')?;
+        let rest = listener_key(name)?;
         let without_mechanism = rest.split_once('.').and_then(|(_, base)| keys::broker_key(base));
         keys::broker_key(rest).or(without_mechanism)
     };
-    keys::broker_key(name).or_else(|| base(name))
+    keys::broker_key(name).or_else(|| keys::dynamic_only_key(name)).or_else(|| base(name))
 }
 
 /// All texts that could give the value of a broker key, the strongest first. Those before the first that bears the key's

@@ -2,6 +2,7 @@
 //! Enters: server.properties, environment, flags; texts of AlterConfigs. Leaves: `ServerConfig`, `TopicConfig`, the entries
 //! of DescribeConfigs, errors and warnings as texts. Pure: no file, no environment, no clock is touched here.
 
+mod alter;
 mod describe;
 mod environment;
 pub mod key;
@@ -12,6 +13,10 @@ mod properties;
 mod server_config;
 mod topic_config;
 
+pub use alter::{
+    Change, Refusal, alter_broker, validate_broker, validate_client_metrics, validate_cluster_default,
+    validate_group,
+};
 pub use describe::{
     ConfigEntry, Synonym, describe_broker, describe_client_metrics, describe_cluster_default, describe_group,
     describe_topic,

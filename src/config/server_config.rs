@@ -2,6 +2,7 @@
 //! and the typed values that the rest of the broker reads.
 //! Enters: checked texts. Leaves: `ServerConfig`; one that has dynamic layers is made anew from the old one.
 
+use super::alter::out_of_bounds;
 use super::key::{Update, Value};
 use super::keys;
 use super::listeners::{self, Listener};
@@ -115,12 +116,14 @@ impl ServerConfig {
     /// running broker may not change, or what is invalid, does not count: Kafka logs and ignores it too.
     pub fn with_dynamic(&self, cluster: &Texts, broker: &Texts) -> Result<ServerConfig, String> {
         let usable = |texts: &Texts, per_broker: bool| -> Texts {
-            let is_usable = |name: &str, text: &str| {
-                keys::broker_key(name).is_some_and(|key| match key.update {
+            let is_usable = |name: &str, text: &str| match keys::broker_key(name) {
+                // Told by DescribeConfigs, and read by nobody.
+                None => true,
+                Some(key) => match key.update {
                     Update::ReadOnly => false,
                     Update::PerBroker => per_broker && key.parse(text).is_ok(),
                     Update::ClusterWide => key.parse(text).is_ok(),
-                })
+                },
             };
             texts
                 .iter()
@@ -254,6 +257,15 @@ impl ServerConfig {
         )?;
         if !(0..=4).contains(&self.offsets_topic_compression_codec) {
             return Err(format!("Unknown compression type id: {}", self.offsets_topic_compression_codec));
+        }
+        for key in keys::GROUP {
+            let Some((name, value)) = key.fallbacks.first().and_then(|name| Some((name, self.value(name)?)))
+            else {
+                continue;
+            };
+            if let Some(message) = out_of_bounds(self, key.name, name, &value) {
+                return Err(message);
+            }
         }
         let (least, most) = (self.group_min_session_timeout_ms, self.group_max_session_timeout_ms);
         if least > most {

@@ -163,11 +163,12 @@ fn inherited(server: &ServerConfig, key: &Key) -> Option<Value> {
         let factor = match name.rsplit('.').next() {
             Some("hours") => 60 * 60 * 1000,
             Some("minutes") => 60 * 1000,
-            _ => return Some(value),
+            _ => 1,
         };
-        // A negative time of any unit is "no limit", which is written -1.
+        // Any negative time of retention is "no limit", which is written -1.
+        let is_retention_time = name.starts_with("log.retention.") && *name != "log.retention.bytes";
         return match value {
-            Value::Integer(number) if number < 0 => Some(Value::Integer(-1)),
+            Value::Integer(number) if number < 0 && is_retention_time => Some(Value::Integer(-1)),
             Value::Integer(number) => Some(Value::Integer(number * factor)),
             other => Some(other),
         };

@@ -9,7 +9,7 @@ mod client_metrics;
 mod group;
 mod topic;
 
-use super::key::Key;
+use super::key::{self, Honour, Importance, Key, Kind, Rule, Update};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -51,6 +51,32 @@ pub fn broker_keys() -> impl Iterator<Item = &'static Key> {
 
 pub fn broker_key(name: &str) -> Option<&'static Key> {
     BROKER_BY_NAME.get(name).copied()
+}
+
+/// Broker keys that exist only as dynamic ones: they have no default and no place in a file.
+const DYNAMIC_ONLY: [Key; 3] = [
+    dynamic_only(
+        "follower.replication.throttled.rate",
+        "Most bytes per second that throttled replicas copy in.",
+    ),
+    dynamic_only(
+        "leader.replication.throttled.rate",
+        "Most bytes per second that throttled replicas copy out.",
+    ),
+    dynamic_only(
+        "replica.alter.log.dirs.io.max.bytes.per.second",
+        "Most bytes per second that are moved between log directories.",
+    ),
+];
+
+const fn dynamic_only(name: &'static str, doc: &'static str) -> Key {
+    let (update, honour) = (Update::ClusterWide, Honour::NotYet);
+    key::broker(name, Kind::Long, None, Rule::AtLeast(0), Importance::Medium, update, honour, doc)
+}
+
+pub fn dynamic_only_key(name: &str) -> Option<&'static Key> {
+    static KEYS: [Key; 3] = DYNAMIC_ONLY;
+    KEYS.iter().find(|key| key.name == name)
 }
 
 pub fn topic_key(name: &str) -> Option<&'static Key> {
