@@ -79,13 +79,19 @@ class Writer:
             return "Uuid::nil()"
         if f.type == "float64":
             return str(float(value or 0))
-        if f.type in NUMBERS:
-            number = str(int(value, 0) if isinstance(value, str) and value else value or 0)
-            return f"{self.entity(f)}({number})" if self.entity(f) and number != "0" else number
-        if f.type == "string":
-            text = "StrBytes::new()" if not value else f'StrBytes::from_static_str("{value}")'
-            return f"{self.entity(f)}({text})" if self.entity(f) and f.nullable != NONE else text
+        plain = self.plain_number(f) if f.type in NUMBERS else self.plain_text(f) if f.type == "string" else None
+        if plain and self.entity(f):
+            return "Default::default()" if plain in ("0", "StrBytes::new()") else f"{self.entity(f)}({plain})"
+        if plain:
+            return plain
         return "Bytes::new()" if f.type in ("bytes", "records") else "Default::default()"
+
+    def plain_number(self, f):
+        value = f.default or 0
+        return str(int(value, 0) if isinstance(value, str) else value)
+
+    def plain_text(self, f):
+        return f'StrBytes::from_static_str("{f.default}")' if f.default else "StrBytes::new()"
 
     def is_set(self, f):
         """A condition: the field is not at its default."""
@@ -108,14 +114,19 @@ class Writer:
     def within(self, pair, outer=None):
         """The condition that `version` lies in `pair`, given that it lies in `outer`; "" when it always does."""
         low, high = outer or self.message.versions
-        if pair[0] == pair[1] and low < pair[0] and pair[1] < high:
-            return f"version == {pair[0]}"
-        tests = []
+        if pair[0] > low and pair[1] < high:
+            return f"version == {pair[0]}" if pair[0] == pair[1] else f"({pair[0]}..={pair[1]}).contains(&version)"
         if pair[0] > low:
-            tests.append(f"version >= {pair[0]}")
-        if pair[1] < high:
-            tests.append(f"version <= {pair[1]}")
-        return " && ".join(tests)
+            return f"version >= {pair[0]}"
+        return f"version <= {pair[1]}" if pair[1] < high else ""
+
+    def outside(self, pair, outer=None):
+        """The opposite condition of `within`, where that is not empty."""
+        test = self.within(pair, outer)
+        for operator, opposite in ((" == ", " != "), (" >= ", " < "), (" <= ", " > ")):
+            if operator in test:
+                return test.replace(operator, opposite)
+        return f"!{test}"
 
     def flexible(self):
         if self.message.flexible == NONE:
@@ -253,7 +264,7 @@ class Writer:
         tagged = "".join(self.write_tagged(f) for f in self.tagged)
         for f in self.tagged:
             if self.message.flexible[0] > self.message.versions[0] and not f.ignorable:
-                lines += f"if !({self.flexible()}) && {self.is_set(f)} {{\n{self.not_in_version(f)}}}\n"
+                lines += f"if {self.outside(self.message.flexible)} && {self.is_set(f)} {{\n{self.not_in_version(f)}}}\n"
         if self.message.flexible != NONE:
             write = f"let mut tagged = TaggedFields::default();\n{tagged}tagged.finish(out);\n" if tagged else "put_varint(out, 0);\n"
             test = self.flexible()
@@ -277,15 +288,16 @@ class Writer:
         add = f"tagged.add({f.tag}, |out| {value})?;\n"
         if not test:
             return f"if {set_} {{\n{add}}}\n"
-        refuse = "" if f.ignorable else f" else {{\n{self.not_in_version(f)}}}"
-        return f"if {set_} {{\nif {test} {{\n{add}}}{refuse}\n}}\n"
+        if f.ignorable:
+            return f"if {test} && {set_} {{\n{add}}}\n"
+        return f"if {set_} {{\nif {test} {{\n{add}}} else {{\n{self.not_in_version(f)}}}\n}}\n"
 
     def write_field(self, f):
         me = f"self.{rust_name(f)}"
         if f.nullable == NONE:
             return self.write_value(f, me)
         test = self.within(f.nullable, f.versions)
-        refuse = f"if !({test}) && {me}.is_none() {{\nreturn Err(WireError::Null);\n}}\n" if test else ""
+        refuse = f"if {self.outside(f.nullable, f.versions)} && {me}.is_none() {{\nreturn Err(WireError::Null);\n}}\n" if test else ""
         if f.is_array:
             return f"{refuse}put_nullable_array(out, {me}.as_deref(), layout, {self.write_element(f)})?;\n"
         if f.is_struct:
