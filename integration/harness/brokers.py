@@ -77,7 +77,7 @@ class Broker:
         with open(self.log, "ab") as log:
             process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                env={**os.environ, "LOG_LEVEL": "INFO"}, cwd=self.dir,
+                env={**os.environ, "LOG_LEVEL": "INFO", "NO_COLOR": "1"}, cwd=self.dir,
             )
         self.pid_file.write_text(str(process.pid))
         deadline = time.monotonic() + START_TIMEOUT_S

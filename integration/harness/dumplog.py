@@ -10,12 +10,12 @@ KINDS = (".log", ".index", ".timeindex", ".txnindex", ".snapshot", ".checkpoint"
 
 # What it prints when a file is not as it should be.
 COMPLAINTS = re.compile(
-    r"isvalid: false|mismatch|out of order|non-?consecutive|exception|error|corrupt|invalid|could not|couldn't"
+    r"isvalid: false|mismatch|out of order|is followed by|exception|error|corrupt|invalid|could not|couldn't"
     r"|not (?:a )?valid|failed|does not exist|Cannot",
     re.IGNORECASE,
 )
 # Said of each segment that does not begin at offset 0, of the reference's own healthy ones too.
-HARMLESS = re.compile(r"^.*-1 is followed by")
+HARMLESS = re.compile(r"^\s*-1 is followed by")
 
 
 def check(data):

@@ -225,5 +225,5 @@ def explain(problem, result, broker):
     """A problem with the ends of both logs."""
     return (
         f"{problem}\n--- the client's log ends with\n{tail(result.log)}"
-        f"\n--- the broker's log ({broker.log}) ends with\n{tail(broker.log, 15)}"
+        f"\n--- the broker's log ({broker.log}) ends with\n{tail(broker.log, 8)}"
     )
