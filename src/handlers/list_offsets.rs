@@ -58,7 +58,7 @@ pub async fn handle(context: Context, request: ListOffsetsRequest) -> ListOffset
                     Err(error) => Err(error.code()),
                 }
             };
-            partitions.push(response(partition.partition_index, found));
+            partitions.push(response(context.api_version, partition.partition_index, found));
         }
         topics.push(ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions));
     }
@@ -75,13 +75,18 @@ fn duplicates(partitions: &[ListOffsetsPartition]) -> HashSet<i32> {
         .collect()
 }
 
-fn response(index: i32, found: Result<TimestampOffset, ErrorCode>) -> ListOffsetsPartitionResponse {
+fn response(
+    api_version: i16,
+    index: i32,
+    found: Result<TimestampOffset, ErrorCode>,
+) -> ListOffsetsPartitionResponse {
     let response = ListOffsetsPartitionResponse::default().with_partition_index(index);
     match found {
-        Ok(found) => response
-            .with_timestamp(found.timestamp)
-            .with_offset(found.offset)
-            .with_leader_epoch(found.leader_epoch),
+        Ok(found) => {
+            let response = response.with_timestamp(found.timestamp).with_offset(found.offset);
+            // librdkafka before 2.1 asks with version 1, which has no leader epoch.
+            if api_version >= 4 { response.with_leader_epoch(found.leader_epoch) } else { response }
+        }
         Err(code) => response.with_error_code(code.code()),
     }
 }

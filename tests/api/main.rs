@@ -3,3 +3,4 @@
 mod support;
 
 mod api_versions;
+mod list_offsets;
