@@ -14,6 +14,8 @@ COMPLAINTS = re.compile(
     r"|not (?:a )?valid|failed|does not exist|Cannot",
     re.IGNORECASE,
 )
+# What it prints in place of a coordinator's record that it cannot decode.
+UNREAD = re.compile(r"could not read|unknown record|unknown type", re.IGNORECASE)
 # Said of each segment that does not begin at offset 0, of the reference's own healthy ones too.
 HARMLESS = re.compile(r"^\s*-1 is followed by")
 
@@ -57,8 +59,10 @@ def dump(options, paths):
     for line in process.stdout:
         if line.startswith("Dumping "):
             file = line.split()[1]
-        elif line.startswith(("baseOffset:", "| offset:")) and "isvalid: false" not in line:
-            continue  # a healthy batch or record; its content may hold any word
+        elif line.startswith(("baseOffset:", "| offset:")):
+            # The content of a healthy batch or record may hold any word.
+            if "isvalid: false" in line or options and UNREAD.search(line):
+                complaints.append(f"{file}: {line.strip()[:300]}")
         elif COMPLAINTS.search(line) and not HARMLESS.match(line):
             complaints.append(f"{file}: {line.strip()}")
     if process.wait() != 0:

@@ -19,7 +19,7 @@ from definitions import read_jars, snake
 SRC = Path(__file__).resolve().parent.parent / "src"
 
 # The requests and responses whose newest version kafka-protocol 0.18 lacks, of the APIs that Ottla serves.
-MESSAGES = ["ListOffsets", "DescribeLogDirs"]
+MESSAGES = ["ListOffsets", "OffsetCommit", "OffsetFetch", "DescribeLogDirs"]
 
 # The records of a coordinator's topic that Ottla reads and writes.
 GROUP_RECORDS = ["LegacyOffsetCommit", "OffsetCommit", "GroupMetadata"]

@@ -7,8 +7,11 @@
 //! Bytes after the body are let pass, as Kafka does.
 
 use std::fmt;
+use std::ops::Range;
 
-use crate::shapes::{self, Field, Kind, Shape};
+use bytes::{Bytes, BytesMut};
+
+use crate::shapes::{self, Field, Kind, Message, Shape};
 use crate::varint;
 
 /// What a decoded request may take, in bytes, however short it is on the wire.
@@ -89,10 +92,32 @@ pub fn check(api_key: i16, version: i16, body: &[u8]) -> Result<(), GuardError> 
     if !message.versions.contains(version) {
         return Err(GuardError::UnsupportedVersion { message: message.name, version });
     }
-    let allowance =
-        body.len().saturating_mul(MEMORY_PER_BYTE).saturating_add(MEMORY_FLOOR).min(MEMORY_CEILING);
-    let mut walk = Walk { rest: body, version, flexible: message.flexible.contains(version), allowance };
-    walk.shape(&message.body)
+    Walk::new(message, version, body).shape(&message.body)
+}
+
+/// The body with a `?` for each byte that is not UTF-8 in its strings; `None` if there is none, or if the body is malformed.
+///
+/// Kafka reads such text with replacement characters and answers; the decoder would refuse it. A `?` keeps all lengths as they are.
+pub fn replace_malformed_text(api_key: i16, version: i16, body: &[u8]) -> Option<Bytes> {
+    let message = shapes::request(api_key)?;
+    let mut walk = Walk::new(message, version, body);
+    walk.malformed = Some(Vec::new());
+    walk.shape(&message.body).ok()?;
+    let malformed = walk.malformed.filter(|texts| !texts.is_empty())?;
+    let mut repaired = BytesMut::from(body);
+    for range in malformed {
+        replace_malformed(&mut repaired[range]);
+    }
+    Some(repaired.freeze())
+}
+
+fn replace_malformed(mut text: &mut [u8]) {
+    while let Err(error) = std::str::from_utf8(text) {
+        let at = error.valid_up_to();
+        let length = error.error_len().unwrap_or(text.len() - at);
+        text[at..at + length].fill(b'?');
+        text = &mut text[at + length..];
+    }
 }
 
 /// What the decoded form of so many bytes may take, in bytes.
@@ -101,14 +126,22 @@ pub fn allowance(length: usize) -> usize {
 }
 
 struct Walk<'a> {
+    body: &'a [u8],
     rest: &'a [u8],
     version: i16,
     flexible: bool,
     /// Bytes of memory that may still be spent.
     allowance: usize,
+    /// Where strings are not UTF-8, when that is asked.
+    malformed: Option<Vec<Range<usize>>>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(message: &'static Message, version: i16, body: &'a [u8]) -> Self {
+        let flexible = message.flexible.contains(version);
+        Walk { body, rest: body, version, flexible, allowance: allowance(body.len()), malformed: None }
+    }
+
     fn shape(&mut self, shape: &'static Shape) -> Result<(), GuardError> {
         for field in shape.fields {
             if field.tag.is_none() && field.versions.contains(self.version) {
@@ -123,7 +156,10 @@ impl Walk<'_> {
             Kind::Fixed(width) => self.skip(field.name, *width),
             Kind::String => {
                 let length = self.string_length(field)?;
-                self.skip(field.name, length)
+                let from = self.body.len() - self.rest.len();
+                self.skip(field.name, length)?;
+                self.note_malformed(from..from + length);
+                Ok(())
             }
             Kind::Bytes => {
                 let length = self.length(field)?;
@@ -267,6 +303,14 @@ impl Walk<'_> {
         Ok(())
     }
 
+    fn note_malformed(&mut self, text: Range<usize>) {
+        if let Some(malformed) = &mut self.malformed
+            && std::str::from_utf8(&self.body[text.clone()]).is_err()
+        {
+            malformed.push(text);
+        }
+    }
+
     fn spend(&mut self, field: &'static str, count: usize, memory: usize) -> Result<(), GuardError> {
         let needed = count.saturating_mul(memory);
         self.allowance = self.allowance.checked_sub(needed).ok_or(GuardError::TooMuchMemory { field })?;
@@ -328,6 +372,16 @@ mod tests {
         };
         assert_eq!(check(METADATA, 9, &body(5_000)), Ok(()));
         refuses(METADATA, 9, &body(500_000), GuardError::TooMuchMemory { field: "Topics" });
+    }
+
+    #[test]
+    fn malformed_text_is_replaced() {
+        let body = b"\0\0\0\x02\0\x03a\xffb\0\x02\xc3\xa9";
+        let repaired = replace_malformed_text(METADATA, 0, body).unwrap();
+        assert_eq!(&repaired[..], b"\0\0\0\x02\0\x03a?b\0\x02\xc3\xa9");
+        assert_eq!(replace_malformed_text(METADATA, 0, &repaired), None);
+        let cut_short = replace_malformed_text(METADATA, 0, b"\0\0\0\x01\0\x02a\xc3").unwrap();
+        assert_eq!(&cut_short[..], b"\0\0\0\x01\0\x02a?");
     }
 
     #[test]

@@ -267,9 +267,12 @@ pub fn get_nullable_array<B: ByteBuf, T>(
     if count > buf.remaining() {
         return Err(WireError::TooLong);
     }
-    // Whatever its count says, an array begins with no more bytes than are left, and grows with what is really there.
-    let mut elements = Vec::with_capacity(count.min(buf.remaining() / size_of::<T>().max(1)));
-    for _ in 0..count {
+    // Whatever its count says, an array begins with no more bytes than are left, and doubles with what is really there.
+    let mut elements: Vec<T> = Vec::with_capacity(count.min(buf.remaining() / size_of::<T>().max(1)));
+    for read in 0..count {
+        if read == elements.capacity() {
+            elements.reserve_exact((count - read).min(read.max(1)));
+        }
         elements.push(element(buf)?);
     }
     Ok(Some(elements))
