@@ -122,6 +122,7 @@ impl Running {
     /// Answers what has been accepted, closes the connections, flushes, and ends.
     pub async fn stop(self) -> Result<(), StorageError> {
         self.stop.send_replace(true);
+        self.broker.groups().close();
         for task in [self.serving, self.upkeep] {
             if let Err(error) = task.await {
                 error!(%error, "a task did not end as it should");

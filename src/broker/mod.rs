@@ -9,6 +9,7 @@ mod endpoint;
 pub mod fetch_session;
 mod log_dirs;
 mod lookup;
+mod offsets_log;
 mod partition;
 mod partitions;
 mod producer_ids;
@@ -22,9 +23,12 @@ use tracing::error;
 
 use crate::clock::Clock;
 use crate::config::{ServerConfig, Texts, TopicConfig};
+use crate::coordinator::group::GroupConfig;
+use crate::coordinator::runtime::GroupCoordinator;
 use crate::metadata::{Image, ResourceType, Topic};
 use cluster::Cluster;
 use fetch_session::FetchSessions;
+use offsets_log::OffsetsLog;
 use partitions::Partitions;
 use producer_ids::ProducerIds;
 
@@ -43,12 +47,18 @@ pub struct Broker {
     config: RwLock<Arc<ServerConfig>>,
     partitions: Partitions,
     producer_ids: ProducerIds,
+    groups: Arc<GroupCoordinator>,
 }
 
 impl Broker {
     pub fn new(config: Arc<ServerConfig>, clock: Clock, cluster: Cluster, logs: Arc<Logs>) -> Arc<Broker> {
         let sessions = usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0);
-        Arc::new(Broker {
+        Arc::new_cyclic(|broker| Broker {
+            groups: GroupCoordinator::new(
+                group_config(&config),
+                Arc::new(OffsetsLog::new(broker.clone())),
+                clock.clone(),
+            ),
             clock,
             cluster,
             fetch_sessions: FetchSessions::new(sessions),
@@ -66,6 +76,11 @@ impl Broker {
     /// The cluster's metadata as it is committed now.
     pub fn image(&self) -> Arc<Image> {
         self.cluster.image()
+    }
+
+    /// The coordinator of all groups whose partition of `__consumer_offsets` this broker leads.
+    pub fn groups(&self) -> &Arc<GroupCoordinator> {
+        &self.groups
     }
 
     pub fn node_id(&self) -> i32 {
@@ -110,8 +125,14 @@ impl Broker {
         }
     }
 
-    /// Takes the files of a deleted topic out of use; they are removed in the background.
+    /// Takes the files of a deleted topic out of use; they are removed in the background, and so are its offsets.
     pub fn topic_deleted(&self, topic: &Topic) {
+        let (groups, name, topic_id) = (Arc::clone(&self.groups), topic.name.clone(), topic.id);
+        tokio::spawn(async move {
+            if let Err(error) = groups.topic_deleted(&name, topic_id).await {
+                error!(?error, topic = &*name, "the offsets in a deleted topic could not be removed");
+            }
+        });
         let now_ms = self.clock.now_ms();
         for partition in 0..topic.partition_count() {
             let id = LogId { topic: Arc::from(&*topic.name), topic_id: topic.id, partition };
@@ -119,5 +140,18 @@ impl Broker {
                 error!(log = %id, %error, "a deleted partition's files could not be removed");
             }
         }
+    }
+}
+
+fn group_config(config: &ServerConfig) -> GroupConfig {
+    let size = |number: i32| usize::try_from(number).unwrap_or(0);
+    GroupConfig {
+        initial_rebalance_delay_ms: config.group_initial_rebalance_delay_ms.max(0),
+        min_session_timeout_ms: config.group_min_session_timeout_ms,
+        max_session_timeout_ms: config.group_max_session_timeout_ms,
+        max_size: size(config.group_max_size),
+        offset_metadata_max_bytes: size(config.offset_metadata_max_bytes),
+        offsets_retention_ms: config.offsets_retention_ms,
+        offsets_retention_check_interval_ms: config.offsets_retention_check_interval_ms,
     }
 }

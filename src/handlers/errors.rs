@@ -8,6 +8,7 @@ use tracing::error;
 use crate::broker::cluster::ClusterError;
 use crate::broker::fetch_session::SessionError;
 use crate::broker::{LookupError, ProducerIdError};
+use crate::coordinator::group::GroupError;
 
 /// What a client is told of an error.
 pub trait Code {
@@ -92,4 +93,31 @@ impl Code for ClusterError {
             ClusterError::Unknown(_) => ErrorCode::RequestTimedOut,
         }
     }
+}
+
+impl Code for GroupError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            GroupError::UnknownMemberId => ErrorCode::UnknownMemberId,
+            GroupError::MemberIdRequired => ErrorCode::MemberIdRequired,
+            GroupError::IllegalGeneration => ErrorCode::IllegalGeneration,
+            GroupError::RebalanceInProgress => ErrorCode::RebalanceInProgress,
+            GroupError::InconsistentGroupProtocol => ErrorCode::InconsistentGroupProtocol,
+            GroupError::FencedInstanceId => ErrorCode::FencedInstanceId,
+            GroupError::GroupMaxSizeReached => ErrorCode::GroupMaxSizeReached,
+            GroupError::InvalidSessionTimeout => ErrorCode::InvalidSessionTimeout,
+            GroupError::InvalidGroupId => ErrorCode::InvalidGroupId,
+            GroupError::GroupIdNotFound => ErrorCode::GroupIdNotFound,
+            GroupError::NonEmptyGroup => ErrorCode::NonEmptyGroup,
+            GroupError::GroupSubscribedToTopic => ErrorCode::GroupSubscribedToTopic,
+            GroupError::OffsetMetadataTooLarge => ErrorCode::OffsetMetadataTooLarge,
+            GroupError::CoordinatorNotAvailable => ErrorCode::CoordinatorNotAvailable,
+            GroupError::NotCoordinator => ErrorCode::NotCoordinator,
+        }
+    }
+}
+
+/// The wire's number for a result: 0 for none.
+pub fn code_of<T, E: Code>(result: Result<T, E>) -> i16 {
+    result.err().map_or(ErrorCode::None, |error| error.code()).code()
 }

@@ -13,18 +13,29 @@ mod topic_answers;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_topic_partitions;
 mod fetch;
+mod find_coordinator;
 mod get_telemetry_subscriptions;
+mod heartbeat;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sync_group;
 
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -32,10 +43,13 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use ottla_protocol::messages::{
-    ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest,
-    DeleteTopicsRequest, DescribeClusterRequest, DescribeLogDirsRequest, DescribeTopicPartitionsRequest,
-    FetchRequest, GetTelemetrySubscriptionsRequest, InitProducerIdRequest, ListOffsetsRequest,
-    MetadataRequest, OffsetForLeaderEpochRequest, ProduceRequest, Request,
+    ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
+    DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeGroupsRequest,
+    DescribeLogDirsRequest, DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest,
+    GetTelemetrySubscriptionsRequest, HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest,
+    LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, Request,
+    SyncGroupRequest,
 };
 use ottla_protocol::request::{self, RequestError};
 use ottla_protocol::shapes;
@@ -112,6 +126,15 @@ static TABLE: LazyLock<Vec<Api>> = LazyLock::new(|| {
         row::<FetchRequest, _, _>(4..=18, PerResource, fetch::handle),
         row::<ListOffsetsRequest, _, _>(1..=11, PerResource, list_offsets::handle),
         row::<MetadataRequest, _, _>(0..=13, PerResource, metadata::handle),
+        row::<OffsetCommitRequest, _, _>(2..=10, PerResource, offset_commit::handle),
+        row::<OffsetFetchRequest, _, _>(1..=10, PerResource, offset_fetch::handle),
+        row::<FindCoordinatorRequest, _, _>(0..=6, PerResource, find_coordinator::handle),
+        row::<JoinGroupRequest, _, _>(0..=9, PerResource, join_group::handle),
+        row::<HeartbeatRequest, _, _>(0..=4, PerResource, heartbeat::handle),
+        row::<LeaveGroupRequest, _, _>(0..=5, PerResource, leave_group::handle),
+        row::<SyncGroupRequest, _, _>(0..=5, PerResource, sync_group::handle),
+        row::<DescribeGroupsRequest, _, _>(0..=6, PerResource, describe_groups::handle),
+        row::<ListGroupsRequest, _, _>(0..=5, PerResource, list_groups::handle),
         row::<ApiVersionsRequest, _, _>(0..=4, Nothing, api_versions::handle),
         row::<CreateTopicsRequest, _, _>(2..=7, PerResource, create_topics::handle),
         row::<DeleteTopicsRequest, _, _>(1..=6, PerResource, delete_topics::handle),
@@ -121,6 +144,8 @@ static TABLE: LazyLock<Vec<Api>> = LazyLock::new(|| {
         row::<DescribeLogDirsRequest, _, _>(1..=5, Cluster, describe_log_dirs::handle),
         row::<CreatePartitionsRequest, _, _>(0..=3, PerResource, create_partitions::handle),
         row::<DescribeClusterRequest, _, _>(0..=2, Cluster, describe_cluster::handle),
+        row::<DeleteGroupsRequest, _, _>(0..=2, PerResource, delete_groups::handle),
+        row::<OffsetDeleteRequest, _, _>(0..=0, PerResource, offset_delete::handle),
         row::<GetTelemetrySubscriptionsRequest, _, _>(0..=0, Nothing, get_telemetry_subscriptions::handle)
             .not_advertised(),
         row::<DescribeTopicPartitionsRequest, _, _>(0..=0, PerResource, describe_topic_partitions::handle),

@@ -125,7 +125,7 @@ impl Player {
             }
             "delete-topic" => {
                 let topic = args.text("topic", "t");
-                let outcome = self.world.shard.topics_deleted(|name| *name == topic);
+                let outcome = self.world.shard.topic_deleted(&topic, Uuid::nil());
                 self.world.run(outcome);
                 Vec::new()
             }

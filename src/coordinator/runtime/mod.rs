@@ -10,10 +10,10 @@ mod shard;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 
-use ottla_protocol::StrBytes;
+use ottla_protocol::{StrBytes, Uuid};
 
 use self::alarm::{Alarm, Listening};
 use self::shard::{Shard, Surroundings};
@@ -42,7 +42,8 @@ impl std::fmt::Debug for GroupCoordinator {
 impl GroupCoordinator {
     /// Costs nothing until a group is asked for.
     pub fn new(config: GroupConfig, log: Arc<dyn CoordinatorLog>, clock: Clock) -> Arc<Self> {
-        let surroundings = Surroundings { config, log, clock, alarm: Arc::new(Alarm::default()) };
+        let alarm = Arc::new(Alarm::default());
+        let surroundings = Surroundings { config, log, clock, alarm, is_closed: AtomicBool::new(false) };
         Arc::new(GroupCoordinator {
             surroundings: Arc::new(surroundings),
             shards: Mutex::new(Vec::new()),
@@ -133,15 +134,19 @@ impl GroupCoordinator {
         Ok(groups)
     }
 
-    /// Topics are gone for good: forgets the offsets of all groups in them.
-    pub async fn topics_deleted(
-        self: &Arc<Self>,
-        is_deleted: impl Fn(&StrBytes) -> bool,
-    ) -> Result<(), GroupError> {
+    /// A topic is gone for good: forgets the offsets of all groups in it.
+    pub async fn topic_deleted(self: &Arc<Self>, name: &StrBytes, topic_id: Uuid) -> Result<(), GroupError> {
         for partition in 0..self.surroundings.log.partitions().unwrap_or(0) {
-            self.shard(partition).run(|machine, _| machine.topics_deleted(&is_deleted)).await?;
+            self.shard(partition).run(|machine, _| machine.topic_deleted(name, topic_id)).await?;
         }
         Ok(())
+    }
+
+    /// The broker stops: who waits for other members is told to look elsewhere, nobody else waits any more.
+    pub fn close(&self) {
+        self.surroundings.is_closed.store(true, Ordering::Release);
+        let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        shards.iter().flatten().for_each(|shard| shard.give_up_waiting());
     }
 
     /// `NotCoordinator` before the topic is made: the client asks for the coordinator, which makes it.

@@ -5,6 +5,7 @@
 //! are committed: what a client is told is never taken back.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -26,6 +27,8 @@ pub struct Surroundings {
     pub log: Arc<dyn CoordinatorLog>,
     pub clock: Clock,
     pub alarm: Arc<Alarm>,
+    /// Set when the broker stops: nobody waits for other members from then on.
+    pub is_closed: AtomicBool,
 }
 
 /// A shard that is read from its log on first use, and again after an append failed.
@@ -92,7 +95,17 @@ impl Shard {
         self.load().await?;
         let (sender, receiver) = oneshot::channel();
         self.execute(Some((ticket, sender)), decide)?;
+        if self.surroundings.is_closed.load(Ordering::Acquire) {
+            self.give_up_waiting();
+        }
         receiver.await.map_err(|_| GroupError::NotCoordinator)
+    }
+
+    /// Tells those who wait for other members that the coordinator is gone.
+    pub fn give_up_waiting(&self) {
+        if let Some(loaded) = self.lock().as_mut() {
+            loaded.tickets.clear();
+        }
     }
 
     /// Fires the timers that are due. A shard that is not loaded has none.

@@ -1,9 +1,9 @@
 //! OffsetDelete, and what goes when a topic goes.
 
-use ottla_protocol::StrBytes;
+use ottla_protocol::{StrBytes, Uuid};
 
 use super::super::commands::{DeleteOffsets, TopicPartitions, TopicResults};
-use super::super::{ClassicGroup, GroupError, GroupOutcome, GroupRecord, GroupShard, State};
+use super::super::{ClassicGroup, CommittedOffset, GroupError, GroupOutcome, GroupRecord, GroupShard, State};
 
 impl GroupShard {
     /// OffsetDelete (KIP-496): for topics that no member reads.
@@ -31,13 +31,13 @@ impl GroupShard {
         outcome.map(|()| Ok(delete.topics.iter().map(|topic| results(group, topic)).collect()))
     }
 
-    /// Topics are gone: so are the offsets of all groups in them.
-    pub fn topics_deleted(&self, is_deleted: impl Fn(&StrBytes) -> bool) -> GroupOutcome<()> {
+    /// A topic is gone: so are the offsets of all groups in it, but not those in a new one of the same name.
+    pub fn topic_deleted(&self, name: &StrBytes, topic_id: Uuid) -> GroupOutcome<()> {
         let mut outcome = GroupOutcome::answer(());
+        let is_gone = |offset: &CommittedOffset| offset.topic_id.is_nil() || offset.topic_id == topic_id;
         for (group_id, offsets) in self.hard_state().all_offsets() {
-            for (topic, partitions) in offsets.iter().filter(|(topic, _)| is_deleted(topic)) {
-                outcome.records.extend(partitions.keys().map(|index| tombstone(group_id, topic, *index)));
-            }
+            let partitions = offsets.get(name).into_iter().flatten().filter(|(_, offset)| is_gone(offset));
+            outcome.records.extend(partitions.map(|(index, _)| tombstone(group_id, name, *index)));
         }
         outcome
     }
