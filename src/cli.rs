@@ -15,7 +15,8 @@ Ottla, an Apache Kafka broker
     --listen HOST:PORT      where to listen, as --override listeners=PLAINTEXT://HOST:PORT
     --memory                keeps everything in memory and touches no disk
   ottla health [--bootstrap-server HOST:PORT]
-                            asks a broker whether it serves; exit code 0 if so (default 127.0.0.1:9092)
+                            asks a broker whether it serves; exit code 0 if so
+                            (by default the one that this environment configures)
   ottla version
   ottla help
 
@@ -25,7 +26,7 @@ The environment is read as the images of Apache Kafka, Confluent and Bitnami do:
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     Serve(Serve),
-    Health { bootstrap_server: String },
+    Health { bootstrap_server: Option<String> },
     Version,
     Help,
 }
@@ -118,10 +119,10 @@ fn serve(mut args: Args) -> Result<Serve, UsageError> {
 }
 
 fn health(mut args: Args) -> Result<Command, UsageError> {
-    let mut bootstrap_server = "127.0.0.1:9092".to_owned();
+    let mut bootstrap_server = None;
     while let Some((option, inline)) = args.next() {
         match option.as_str() {
-            "--bootstrap-server" => bootstrap_server = args.value(&option, inline)?,
+            "--bootstrap-server" => bootstrap_server = Some(args.value(&option, inline)?),
             _ => return Err(UsageError(format!("health has no option {option}"))),
         }
     }
@@ -150,8 +151,8 @@ mod tests {
             "serve --memory --data=/d --listen :9",
             serve(None, &["log.dirs=/d", "listeners=PLAINTEXT://:9"], true),
         );
-        check("health", Ok(Command::Health { bootstrap_server: "127.0.0.1:9092".into() }));
-        check("health --bootstrap-server a:1", Ok(Command::Health { bootstrap_server: "a:1".into() }));
+        check("health", Ok(Command::Health { bootstrap_server: None }));
+        check("health --bootstrap-server a:1", Ok(Command::Health { bootstrap_server: Some("a:1".into()) }));
         check("--version", Ok(Command::Version));
         check("help me", Ok(Command::Help));
         check("", Err("say what to do: serve, health, version or help"));

@@ -17,6 +17,7 @@
 //! | [`metadata`] | the image of the cluster and the controller that decides its records |
 //! | [`clock`] | the one place that asks for time and chance |
 //! | [`start`] | puts the rooms together |
+//! | [`health`] | a client that asks a broker whether it serves |
 
 pub mod broker;
 pub mod cli;
@@ -24,6 +25,7 @@ pub mod clock;
 pub mod config;
 pub mod coordinator;
 pub mod handlers;
+pub mod health;
 pub mod metadata;
 pub mod server;
 pub mod start;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use ottla::cli::{self, Command, Serve};
-use ottla::{Broker, clock};
+use ottla::{Broker, clock, health};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -19,14 +19,40 @@ fn main() -> ExitCode {
     match command {
         Command::Help => print!("{}", cli::HELP),
         Command::Version => println!("ottla {}", env!("CARGO_PKG_VERSION")),
-        Command::Health { bootstrap_server } => return health(&bootstrap_server),
+        Command::Health { bootstrap_server } => return health(bootstrap_server),
         Command::Serve(serve) => return run(serve, started),
     }
     ExitCode::SUCCESS
 }
 
-fn health(_bootstrap_server: &str) -> ExitCode {
-    ExitCode::FAILURE
+/// Asks the broker that is named, or the one that this environment configures, as a container's check does.
+fn health(bootstrap_server: Option<String>) -> ExitCode {
+    let asked = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(async {
+            let address = match bootstrap_server {
+                Some(address) => address,
+                None => configured_address()?,
+            };
+            health::check(&address).await.map_err(|unhealthy| unhealthy.to_string())
+        }),
+        Err(error) => Err(format!("no thread to ask on: {error}")),
+    };
+    match asked {
+        Ok(line) => {
+            println!("{line}");
+            ExitCode::SUCCESS
+        }
+        Err(line) => {
+            eprintln!("{line}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn configured_address() -> Result<String, String> {
+    let loaded = Serve::default().load(environment()).map_err(|error| error.to_string())?;
+    health::address_of(&loaded)
+        .ok_or_else(|| "the broker takes a free port: say --bootstrap-server HOST:PORT".to_owned())
 }
 
 fn run(serve: Serve, started: std::time::Instant) -> ExitCode {
@@ -54,7 +80,7 @@ async fn serve_until_told(
     // Asked for first: a signal during the start must not kill a broker that has begun to write.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let loaded = serve.load(std::env::vars())?;
+    let loaded = serve.load(environment())?;
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
@@ -81,6 +107,12 @@ async fn serve_until_told(
     running.stop().await?;
     info!("stopped, everything is on the disk");
     Ok(())
+}
+
+/// The variables that are text; no key has another value.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// Lines for people on standard error; `RUST_LOG` sets what is told.

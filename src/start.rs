@@ -1,5 +1,7 @@
 //! Puts the rooms together: configuration, data directory, metadata, listeners; in a test or in the binary.
 
+mod topics;
+
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -10,14 +12,14 @@ use ottla_protocol::StrBytes;
 use ottla_storage::{LocalSettings, Logs, StorageError};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::broker::cluster::{self, Cluster, ClusterError, ClusterSettings, DataDirError, Identity};
 use crate::broker::{Broker, Endpoint, TableRules};
 use crate::clock::{self, Clock};
 use crate::config::{Advertised, ConfigError, Loaded, SecurityProtocol, ServerConfig, Sources};
-use crate::metadata::{self, CreateTopicsSettings, RegisterBroker};
-use crate::server::{self, Limits, Listener, ListenerSpec};
+use crate::metadata::{self, CreateTopicsSettings, RegisterBroker, TopicError};
+use crate::server::{self, Admission, Limits, Listener, ListenerSpec, SocketOptions};
 
 /// What a broker is started with.
 pub struct Builder {
@@ -87,13 +89,14 @@ impl Builder {
         };
         let config = Arc::new(loaded.config);
         let listeners = bind(&config).await?;
+        let limits = limits(&config, Admission::new(&config).await.map_err(StartError::Listener)?);
         let (logs, cluster) = open(&config, loaded.cluster_id, self.memory, &self.clock).await?;
         cluster.register_broker(registration(&config, &cluster, &listeners)).await?;
         let endpoint = listeners.first().map(Listener::endpoint).ok_or(StartError::NoListener)?;
 
         let broker = Broker::new(Arc::clone(&config), self.clock, cluster, logs);
+        topics::create(&broker, &loaded.create_topics).await?;
         let (stop, stopping) = watch::channel(false);
-        let limits = limits(&config);
         let serving = tokio::spawn(server::run(Arc::clone(&broker), listeners, limits, stopping.clone()));
         let upkeep = tokio::spawn(upkeep(Arc::clone(&broker), stopping));
         Ok(Running { broker, endpoint, stop, serving, upkeep })
@@ -148,6 +151,8 @@ pub enum StartError {
     DataDir(DataDirError),
     Storage(StorageError),
     Cluster(ClusterError),
+    /// A topic of `KAFKA_CREATE_TOPICS`.
+    Topic(String, TopicError),
     Interrupted,
 }
 
@@ -163,6 +168,7 @@ impl fmt::Display for StartError {
             StartError::DataDir(error) => error.fmt(f),
             StartError::Storage(error) => error.fmt(f),
             StartError::Cluster(error) => error.fmt(f),
+            StartError::Topic(name, error) => write!(f, "KAFKA_CREATE_TOPICS: topic {name}: {error}"),
             StartError::Interrupted => f.write_str("the start was interrupted"),
         }
     }
@@ -197,10 +203,32 @@ async fn bind(config: &ServerConfig) -> Result<Vec<Listener>, StartError> {
             host: listener.host.clone(),
             port: listener.port,
             advertised,
+            socket: socket_options(config),
         };
-        listeners.push(Listener::bind(&spec).await.map_err(StartError::Listener)?);
+        let listener = Listener::bind(&spec).await.map_err(StartError::Listener)?;
+        let addresses = listener.addresses();
+        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        info!(
+            "listener {} on {}: {}",
+            listener.name(),
+            addresses.join(" and "),
+            listener.advertised().rule()
+        );
+        listeners.push(listener);
     }
     Ok(listeners)
+}
+
+/// What Java takes a backlog of 0 or less to mean.
+const DEFAULT_BACKLOG: u32 = 50;
+
+fn socket_options(config: &ServerConfig) -> SocketOptions {
+    let given = |bytes: i32| u32::try_from(bytes).ok();
+    SocketOptions {
+        backlog: given(config.socket_listen_backlog_size).filter(|size| *size > 0).unwrap_or(DEFAULT_BACKLOG),
+        receive_buffer_bytes: given(config.socket_receive_buffer_bytes),
+        send_buffer_bytes: given(config.socket_send_buffer_bytes),
+    }
 }
 
 /// Opens the data and loads the metadata, which reads the disk.
@@ -267,7 +295,7 @@ fn registration(config: &ServerConfig, cluster: &Cluster, listeners: &[Listener]
 /// Requests of all connections that are being handled at once, in bytes, where `queued.max.request.bytes` sets no limit.
 const MAX_IN_FLIGHT_BYTES: usize = 256 * 1024 * 1024;
 
-fn limits(config: &ServerConfig) -> Limits {
+fn limits(config: &ServerConfig, admission: Admission) -> Limits {
     let queued = usize::try_from(config.queued_max_request_bytes).ok().filter(|bytes| *bytes > 0);
     let in_flight_bytes = queued.unwrap_or(MAX_IN_FLIGHT_BYTES).min(Semaphore::MAX_PERMITS);
     Limits {
@@ -275,6 +303,7 @@ fn limits(config: &ServerConfig) -> Limits {
         in_flight_bytes: Arc::new(Semaphore::new(in_flight_bytes)),
         max_in_flight_bytes: in_flight_bytes,
         max_idle: u64::try_from(config.connections_max_idle_ms).map_or(Duration::MAX, Duration::from_millis),
+        admission: Arc::new(admission),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Topics: created, grown, deleted. The words and the order of the checks are Kafka's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
@@ -55,6 +56,24 @@ pub enum TopicError {
     UnknownTopicId,
     /// More records than one request may write, where Kafka has no words for it.
     TooManyRecords,
+}
+
+impl fmt::Display for TopicError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TopicError::AlreadyExists(message)
+            | TopicError::InvalidName(message)
+            | TopicError::InvalidRequest(message)
+            | TopicError::InvalidPartitions(message)
+            | TopicError::InvalidReplicationFactor(message)
+            | TopicError::InvalidReplicaAssignment(message)
+            | TopicError::InvalidConfig(message)
+            | TopicError::PolicyViolation(message) => message,
+            TopicError::UnknownTopic => "there is no such topic",
+            TopicError::UnknownTopicId => "there is no topic of this id",
+            TopicError::TooManyRecords => "it needs more records than one request may write",
+        })
+    }
 }
 
 pub type TopicResults<T> = Vec<(StrBytes, Result<T, TopicError>)>;

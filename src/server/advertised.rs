@@ -60,6 +60,14 @@ impl Advertised {
         }
     }
 
+    /// What clients of the listener are told, for the log.
+    pub fn rule(&self) -> String {
+        match &self.configured {
+            Some(configured) => format!("clients are told {configured}"),
+            None => "each client is told the address that it reached".to_owned(),
+        }
+    }
+
     fn choose(&self, peer: IpAddr, local: IpAddr) -> (Endpoint, &'static str) {
         if let Some(configured) = &self.configured {
             return (configured.clone(), "advertised.listeners says so");

@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::{debug, info, warn};
 
+use super::Admission;
 use crate::handlers::{self, Api, Client, Context, PendingReply, Reply};
 
 /// What a connection may use, shared by all of them.
@@ -31,9 +32,17 @@ pub struct Limits {
     pub in_flight_bytes: Arc<Semaphore>,
     /// How many bytes `in_flight_bytes` has in all; a larger frame takes them all.
     pub max_in_flight_bytes: usize,
-    /// `connections.max.idle.ms`: a connection without a request for so long is closed.
+    /// `connections.max.idle.ms`: a connection without a request for so long is closed, and so is one whose client does
+    /// not take its answers for so long.
     pub max_idle: Duration,
+    /// `max.connections` and its kin.
+    pub admission: Arc<Admission>,
 }
+
+/// Once a frame has begun, its bytes are budgeted for: who sends none for so long is holding up others.
+const MAX_SILENCE_IN_FRAME: Duration = Duration::from_secs(30);
+/// When the broker stops, a client gets so long to take the answers to what it produced.
+const FINISH_WITHIN: Duration = Duration::from_secs(5);
 
 /// Produce requests of one connection that may wait for their commit at once.
 const MAX_PIPELINED: usize = 64;
@@ -45,20 +54,28 @@ const GROW_BYTES: usize = 1024 * 1024;
 /// Serves a connection until the client closes it, it breaks the protocol, or the server stops.
 pub async fn serve(stream: TcpStream, client: Arc<Client>, limits: Limits, mut stop: watch::Receiver<bool>) {
     let peer = client.peer;
-    let mut connection =
-        Connection { stream, client, limits, buffer: BytesMut::new(), pending: VecDeque::new() };
+    let mut connection = Connection {
+        stream,
+        client,
+        limits,
+        buffer: BytesMut::new(),
+        budget: None,
+        pending: VecDeque::new(),
+    };
     tokio::select! {
         ended = connection.run() => match ended {
             Ok(()) => debug!(%peer, "connection closed by the client"),
             Err(End::Io(error)) => debug!(%peer, %error, "connection lost"),
             Err(End::Idle) => debug!(%peer, "connection idle for connections.max.idle.ms, closed"),
+            Err(End::Stalled) => info!(%peer, "connection closed: the rest of a request did not come"),
             Err(End::Protocol(reason)) => info!(%peer, %reason, "connection closed: not a request that Kafka accepts"),
             Err(End::Handler) => debug!(%peer, "connection closed by a handler"),
         },
         () = stopped(&mut stop) => {
-            // What has been submitted is answered before the connection goes.
-            if let Err(End::Io(error)) = connection.finish().await {
-                debug!(%peer, %error, "connection lost while stopping");
+            match tokio::time::timeout(FINISH_WITHIN, connection.finish_writes()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(why)) => debug!(%peer, ?why, "connection lost while stopping"),
+                Err(_) => info!(%peer, "the client did not take its last answers"),
             }
         }
     }
@@ -75,6 +92,7 @@ pub async fn stopped(stop: &mut watch::Receiver<bool>) {
 enum End {
     Io(io::Error),
     Idle,
+    Stalled,
     Protocol(String),
     Handler,
 }
@@ -90,6 +108,8 @@ struct Connection {
     client: Arc<Client>,
     limits: Limits,
     buffer: BytesMut,
+    /// What `Limits::in_flight_bytes` gave for the frame that is being read.
+    budget: Option<OwnedSemaphorePermit>,
     pending: VecDeque<Pending>,
 }
 
@@ -105,13 +125,14 @@ impl Connection {
         loop {
             if self.may_read() {
                 // The size of a frame is looked at where it lies: nothing is lost when this future is dropped.
+                let (stream, buffer, budget) = (&mut self.stream, &mut self.buffer, &mut self.budget);
                 let frame = tokio::select! {
                     biased;
                     reply = first_reply(&mut self.pending) => Err(reply),
-                    frame = read_frame(&mut self.stream, &mut self.buffer, &self.limits) => Ok(frame?),
+                    frame = read_frame(stream, buffer, budget, &self.limits) => Ok(frame?),
                 };
                 match frame {
-                    Ok(Some(frame)) => self.submit(frame).await?,
+                    Ok(Some((frame, in_flight))) => self.submit(frame, in_flight).await?,
                     Ok(None) => return self.finish().await,
                     Err(reply) => self.answer(reply).await?,
                 }
@@ -127,12 +148,7 @@ impl Connection {
     }
 
     /// Hands a frame to its handler and polls it once, which is what puts its records in the log's order.
-    async fn submit(&mut self, frame: Bytes) -> Result<(), End> {
-        let permits = u32::try_from(frame.len().min(self.limits.max_in_flight_bytes)).unwrap_or(u32::MAX);
-        let in_flight = Arc::clone(&self.limits.in_flight_bytes)
-            .acquire_many_owned(permits)
-            .await
-            .map_err(|_| End::Handler)?;
+    async fn submit(&mut self, frame: Bytes, in_flight: OwnedSemaphorePermit) -> Result<(), End> {
         let (api, mut reply) = dispatch(&self.client, frame)?;
         match poll_fn(|context| Poll::Ready(reply.as_mut().poll(context))).await {
             Poll::Ready(reply) if self.pending.is_empty() => self.answer(reply).await,
@@ -156,9 +172,18 @@ impl Connection {
         Ok(())
     }
 
+    /// Answers what has been submitted to a log. Whoever waits for something to happen waits for another broker.
+    async fn finish_writes(&mut self) -> Result<(), End> {
+        while self.pending.front().is_some_and(|first| first.pipelined) {
+            let reply = first_reply(&mut self.pending).await;
+            self.answer(reply).await?;
+        }
+        Ok(())
+    }
+
     async fn answer(&mut self, reply: Reply) -> Result<(), End> {
         match reply {
-            Reply::Respond(frame) => Ok(write_all(&mut self.stream, frame).await?),
+            Reply::Respond(frame) => write_all(&mut self.stream, frame, self.limits.max_idle).await,
             Reply::Nothing => Ok(()),
             Reply::Close => Err(End::Handler),
         }
@@ -176,28 +201,37 @@ async fn first_reply(pending: &mut VecDeque<Pending>) -> Reply {
     reply
 }
 
-/// The next whole frame without its size; `None` when the client closed between two frames.
+/// The next whole frame without its size, and its share of the bytes in flight; `None` when the client closed between
+/// two frames. Memory for a frame's bytes is asked for before they are read.
 async fn read_frame(
     stream: &mut TcpStream,
     buffer: &mut BytesMut,
+    budget: &mut Option<OwnedSemaphorePermit>,
     limits: &Limits,
-) -> Result<Option<Bytes>, End> {
+) -> Result<Option<(Bytes, OwnedSemaphorePermit)>, End> {
     loop {
+        let mut patience = limits.max_idle;
         if let Some(prefix) = buffer.first_chunk::<SIZE_LENGTH>() {
             let size = frame::request_size(*prefix, limits.max_request_bytes)
                 .map_err(|e| End::Protocol(e.to_string()))?;
+            let in_flight = match budget.take() {
+                Some(in_flight) => in_flight,
+                None => acquire(limits, size).await?,
+            };
             if buffer.len() >= SIZE_LENGTH + size {
                 buffer.advance(SIZE_LENGTH);
-                return Ok(Some(buffer.split_to(size).freeze()));
+                return Ok(Some((buffer.split_to(size).freeze(), in_flight)));
             }
+            *budget = Some(in_flight);
+            patience = patience.min(MAX_SILENCE_IN_FRAME);
             let missing = SIZE_LENGTH + size - buffer.len();
             buffer.reserve(missing.min(GROW_BYTES));
         } else {
             wait_readable(stream, buffer, limits).await?;
             buffer.reserve(READ_BYTES);
         }
-        let read =
-            tokio::time::timeout(limits.max_idle, stream.read_buf(buffer)).await.map_err(|_| End::Idle)??;
+        let silent = |_| if budget.is_some() { End::Stalled } else { End::Idle };
+        let read = tokio::time::timeout(patience, stream.read_buf(buffer)).await.map_err(silent)??;
         if read == 0 {
             return if buffer.is_empty() {
                 Ok(None)
@@ -206,6 +240,12 @@ async fn read_frame(
             };
         }
     }
+}
+
+/// Waits until a frame of `size` bytes may be held. Answering gives bytes back, so the waiting ends.
+async fn acquire(limits: &Limits, size: usize) -> Result<OwnedSemaphorePermit, End> {
+    let permits = u32::try_from(size.min(limits.max_in_flight_bytes)).unwrap_or(u32::MAX);
+    Arc::clone(&limits.in_flight_bytes).acquire_many_owned(permits).await.map_err(|_| End::Handler)
 }
 
 /// An idle connection keeps no buffer: it is allocated when there is something to read.
@@ -232,15 +272,17 @@ fn dispatch(client: &Arc<Client>, mut frame: Bytes) -> Result<(&'static Api, Pen
     }
 }
 
-/// Writes a response's parts with as few system calls as the kernel allows, without joining them.
-async fn write_all(stream: &mut TcpStream, frame: ResponseFrame) -> io::Result<()> {
+/// Writes a response's parts with as few system calls as the kernel allows, without joining them. A client that takes
+/// nothing for `max_idle` is given up.
+async fn write_all(stream: &mut TcpStream, frame: ResponseFrame, max_idle: Duration) -> Result<(), End> {
     const MAX_SLICES: usize = 64;
     let mut parts: VecDeque<Bytes> = frame.parts.into();
     while !parts.is_empty() {
         let slices: Vec<IoSlice<'_>> = parts.iter().take(MAX_SLICES).map(|part| IoSlice::new(part)).collect();
-        let mut written = stream.write_vectored(&slices).await?;
+        let writing = tokio::time::timeout(max_idle, stream.write_vectored(&slices));
+        let mut written = writing.await.map_err(|_| End::Idle)??;
         if written == 0 && slices.iter().any(|slice| !slice.is_empty()) {
-            return Err(io::ErrorKind::WriteZero.into());
+            return Err(End::Io(io::ErrorKind::WriteZero.into()));
         }
         while let Some(part) = parts.front_mut() {
             if part.len() > written {

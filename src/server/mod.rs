@@ -3,21 +3,25 @@
 //! Enters: sockets. Leaves: requests, in order, to `handlers`; responses, in order, to the socket. This is the
 //! only folder that knows of TCP. May use: handlers, protocol.
 
+mod admission;
 mod advertised;
 mod connection;
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
+pub use admission::Admission;
 pub use advertised::Advertised;
 pub use connection::{Limits, stopped};
+
+use admission::TooMany;
 
 use crate::broker::{Broker, Endpoint};
 use crate::handlers::Client;
@@ -33,6 +37,18 @@ pub struct ListenerSpec {
     pub port: u16,
     /// From `advertised.listeners`; `None` chooses an address that works for each client.
     pub advertised: Option<Endpoint>,
+    pub socket: SocketOptions,
+}
+
+/// What the system is asked for each socket.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketOptions {
+    /// `socket.listen.backlog.size`: clients that have connected and are not accepted yet.
+    pub backlog: u32,
+    /// `socket.receive.buffer.bytes`; `None` leaves it to the system.
+    pub receive_buffer_bytes: Option<u32>,
+    /// `socket.send.buffer.bytes`; `None` leaves it to the system.
+    pub send_buffer_bytes: Option<u32>,
 }
 
 /// A bound listener that has not begun to accept.
@@ -53,7 +69,7 @@ impl Listener {
             if let (0, Some(first)) = (address.port(), sockets.first()) {
                 address.set_port(first.local_addr()?.port());
             }
-            match TcpListener::bind(address).await {
+            match listen(address, spec.socket) {
                 Ok(socket) => sockets.push(socket),
                 Err(error) if !sockets.is_empty() => debug!(%address, %error, "address left out"),
                 Err(error) => {
@@ -66,6 +82,16 @@ impl Listener {
         let port = first.local_addr()?.port();
         let advertised = Advertised::new(spec.advertised.clone(), port);
         Ok(Listener { name: Arc::clone(&spec.name), sockets, advertised, port })
+    }
+
+    /// Every address that is listened on.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect()
+    }
+
+    /// What clients are told, in words.
+    pub fn advertised(&self) -> &Advertised {
+        &self.advertised
     }
 
     pub fn name(&self) -> &Arc<str> {
@@ -103,6 +129,22 @@ pub async fn run(broker: Arc<Broker>, listeners: Vec<Listener>, limits: Limits, 
     while accepting.join_next().await.is_some() {}
 }
 
+fn listen(address: SocketAddr, options: SocketOptions) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
+    // A broker that starts again takes its port back at once. (On Windows the option means something else.)
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    // Accepted sockets inherit the buffers; the window's scale is settled before a connection is accepted.
+    if let Some(bytes) = options.receive_buffer_bytes {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = options.send_buffer_bytes {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    socket.bind(address)?;
+    socket.listen(options.backlog)
+}
+
 /// What a listener's host stands for, IPv4 first, as its port is the one that must be free.
 async fn addresses(spec: &ListenerSpec) -> io::Result<Vec<SocketAddr>> {
     if spec.host.is_empty() {
@@ -110,6 +152,11 @@ async fn addresses(spec: &ListenerSpec) -> io::Result<Vec<SocketAddr>> {
         let all = SocketAddr::from((Ipv6Addr::UNSPECIFIED, spec.port));
         let has_ipv6 = TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))).await.is_ok();
         return Ok(vec![if has_ipv6 { all } else { SocketAddr::from((Ipv4Addr::UNSPECIFIED, spec.port)) }]);
+    }
+    if spec.host == "localhost" {
+        // Both, whatever the hosts file says of it (RFC 6761): clients differ in which they try first.
+        let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        return Ok(loopback.map(|ip| SocketAddr::from((ip, spec.port))).into());
     }
     let what = |error: io::Error| {
         io::Error::new(error.kind(), format!("listener {}: host {}: {error}", spec.name, spec.host))
@@ -134,7 +181,7 @@ impl Accept {
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
-                accepted = socket.accept() => accepted,
+                accepted = accept(&self.limits.admission, &self.broker, &socket) => accepted,
                 Some(ended) = connections.join_next() => {
                     log_panic(ended);
                     continue;
@@ -143,13 +190,20 @@ impl Accept {
             };
             match accepted {
                 Ok((stream, peer)) => {
+                    let slot = match self.limits.admission.admit(&self.broker.config(), peer.ip()) {
+                        Ok(slot) => slot,
+                        Err(TooMany { limit }) => {
+                            info!(%peer, limit, "connection refused: max.connections.per.ip");
+                            continue;
+                        }
+                    };
                     if let Some(client) = self.client(&stream, peer) {
-                        connections.spawn(connection::serve(
-                            stream,
-                            client,
-                            self.limits.clone(),
-                            self.stop.clone(),
-                        ));
+                        let serving =
+                            connection::serve(stream, client, self.limits.clone(), self.stop.clone());
+                        connections.spawn(async move {
+                            serving.await;
+                            drop(slot);
+                        });
                     }
                 }
                 Err(error) => {
@@ -179,6 +233,15 @@ impl Accept {
             advertised,
         }))
     }
+}
+
+async fn accept(
+    admission: &Admission,
+    broker: &Broker,
+    socket: &TcpListener,
+) -> io::Result<(TcpStream, SocketAddr)> {
+    admission.room(|| broker.config()).await;
+    socket.accept().await
 }
 
 /// How long to wait before accepting again after the system refused.
