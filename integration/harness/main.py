@@ -31,6 +31,9 @@ def main(words):
     if not chosen:
         print("nothing to run: see --list", file=sys.stderr)
         return 2
+    if "ottla" in options.kinds and not places.OTTLA.exists():
+        print(f"there is no {places.OTTLA}: build it first, or say with OTTLA_BIN where it is", file=sys.stderr)
+        return 2
     # An ended harness leaves no brokers behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     directory = Path(tempfile.mkdtemp(prefix="ottla-integration-"))
