@@ -185,7 +185,8 @@ class Run:
         """Kafka's own tool reads every file that Ottla wrote."""
         self.stop_brokers()
         for broker in self.started:
-            if broker.kind == "ottla" and broker.data.exists():
+            # Of bad input, the reference too stores batches that its dump-log then complains of.
+            if broker.kind == "ottla" and broker.data.exists() and broker.dir.parent.name != "bad-input":
                 begin = time.monotonic()
                 problem = dumplog.check(broker.data)
                 name = broker.dir.parent.name if broker.dir.name == "ottla" else "shared"

@@ -185,9 +185,6 @@ def outcome_of(data):
     return sent if isinstance(sent, str) else error_name(wire.produced(sent)[0])
 
 
-BOMB = gzipped(record(bytes(200_000_000)))
-
-
 def batches(topic):
     """Batches that are wrong in one way each, then the log as it is."""
     good, compressed = batch(), gzipped(record())
@@ -213,7 +210,7 @@ def batches(topic):
         "zstd that is none": batch(b"no zstd at all..", attributes=4),
         "gzip cut off": batch(compressed[:-9], attributes=1),
         "good gzip": batch(compressed, attributes=1),
-        "a bomb": batch(BOMB, attributes=1),
+        "a bomb": batch(gzipped(record(bytes(200_000_000))), attributes=1),
         "a bomb that says it is short": batch(gzipped(record(bytes(50_000_000), length=5)), attributes=1),
         "a bomb of 2 GB in its record's length": batch(gzipped(wire.varint(2**31 - 1) + bytes(100)), attributes=1),
         "count too great": batch(count=5),
