@@ -204,6 +204,13 @@ impl LogStore for LocalStore {
         if self.segments.is_empty() {
             return Ok(());
         }
+        if let Note::Producers { offset, .. } = note
+            && offset == self.next_offset
+            && let Some(active) = self.segments.last_mut()
+        {
+            // A clean stop: what is known of the last batches' times goes to the disk as well.
+            active.seal(&self.files);
+        }
         let disk = self.files.disk();
         match note {
             Note::Producers { offset, encoded } => {
