@@ -28,9 +28,8 @@ fn fixture_options() -> Arc<LogOptions> {
 
 fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
-    let files = entries.map(|entry| {
-        (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap())
-    });
+    let files =
+        entries.map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap()));
     files.collect()
 }
 
@@ -62,7 +61,11 @@ fn the_same_batches_make_the_same_files() {
 fn a_directory_of_kafkas_is_opened() {
     // As Kafka left it, without its marks of a clean stop, and without anything that can be rebuilt.
     for (name, has_checkpoints, kept) in [
-        ("kafka-clean", true, [".log", ".index", ".timeindex", ".snapshot", "checkpoint", "metadata"].as_slice()),
+        (
+            "kafka-clean",
+            true,
+            [".log", ".index", ".timeindex", ".snapshot", "checkpoint", "metadata"].as_slice(),
+        ),
         ("kafka-crashed", false, &[".log", ".index", ".timeindex", ".snapshot", "checkpoint", "metadata"]),
         ("kafka-bare", false, &[".log"]),
     ] {
@@ -75,8 +78,10 @@ fn a_directory_of_kafkas_is_opened() {
             }
         }
         if has_checkpoints {
-            std::fs::write(dir.path().join(".kafka_cleanshutdown"), r#"{"version":0,"brokerEpoch":17}"#).unwrap();
-            std::fs::write(dir.path().join("recovery-point-offset-checkpoint"), "0\n1\nfixture 0 295\n").unwrap();
+            std::fs::write(dir.path().join(".kafka_cleanshutdown"), r#"{"version":0,"brokerEpoch":17}"#)
+                .unwrap();
+            std::fs::write(dir.path().join("recovery-point-offset-checkpoint"), "0\n1\nfixture 0 295\n")
+                .unwrap();
         }
         let logs = dir.logs();
         let log = logs.log(&fixture_id(), &fixture_options());
