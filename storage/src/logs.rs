@@ -71,8 +71,12 @@ impl Logs {
         Ok(Self::new(Engine::Local(LocalEngine::open(dirs, settings)?)))
     }
 
+    /// Flushes on the caller's thread, so that a test sees the same order of writes each time.
+    #[cfg(test)]
     pub(crate) fn on(engine: LocalEngine) -> Self {
-        Self::new(Engine::Local(engine))
+        let logs = Self::new(Engine::Local(engine));
+        logs.shared.worker.stop();
+        logs
     }
 
     fn new(engine: Engine) -> Self {

@@ -180,7 +180,11 @@ impl Recovery {
                 (true, false) => cut_indexes(segment, segment.base_offset(), &self.store.files)?,
                 (false, _) => segment.position_before(from, &self.store.files)?,
             };
-            if !self.walk_segment(at, start, must_check)? {
+            let is_whole = self.walk_segment(at, start, must_check)?;
+            // A power cut may lose the end of a file and keep the next file. (Compaction leaves such gaps as well, but only
+            // where everything is on the disk.)
+            let has_lost_end = !is_active && end > self.recovery_point && self.store.next_offset < end;
+            if !is_whole || has_lost_end {
                 self.drop_after(at)?;
                 break;
             }

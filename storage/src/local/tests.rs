@@ -286,6 +286,7 @@ fn check(logs: &Logs, promised: &Promised, what: &str) -> i64 {
     while offset < end {
         let limits = ReadLimits { max_bytes: 400, upper_offset: i64::MAX, whole_first_batch: true };
         let records = log.read(offset, limits).unwrap().wait().unwrap();
+        assert!(records.bytes > 0, "{what}: nothing at {offset} of {start}..{end}");
         for batch in records.chunks.into_iter().flat_map(Batches::new) {
             let batch = batch.unwrap();
             assert!(batch.is_crc_valid() && batch.base_offset <= offset, "{what}: at {offset}");
@@ -362,6 +363,7 @@ fn a_full_disk_fails_an_append_and_no_more() {
                 assert_eq!(log.end_offset().unwrap_or(n * RECORDS_PER_BATCH), n * RECORDS_PER_BATCH);
             }
         }
+        disk.0.lock().unwrap().fault = None;
         assert!(refused <= 1, "full at {at}: {refused} were refused");
         let promised = Promised { appended: 60, ..Promised::default() };
         assert_eq!(check(&logs, &promised, &format!("full at {at}")), 60);

@@ -1,5 +1,7 @@
 //! What happens to a log beside appends and reads: a new start, retention, flushing, checkpoints, the end of its topic.
 
+use std::sync::PoisonError;
+
 use super::append::warn;
 use super::{Log, OpenLog, State};
 use crate::error::StorageError;
@@ -26,6 +28,7 @@ impl Log {
 
     /// Makes all that was written durable. Waits for the disk.
     pub fn flush(&self) -> Result<(), StorageError> {
+        let _turn = self.flush_turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut inner = self.lock();
         let State::Open(log) = &mut inner.state else { return Ok(()) };
         log.is_flush_queued = false;

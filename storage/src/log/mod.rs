@@ -46,6 +46,8 @@ pub struct Log {
     id: LogId,
     shared: Arc<Shared>,
     inner: Mutex<Inner>,
+    /// Held while the disk syncs: what one flush has taken on, another must not report as done.
+    flush_turn: Mutex<()>,
 }
 
 struct Inner {
@@ -80,7 +82,12 @@ pub(crate) struct OpenLog {
 
 impl Log {
     pub(crate) fn new(id: LogId, options: Arc<LogOptions>, shared: Arc<Shared>) -> Self {
-        Self { id, shared, inner: Mutex::new(Inner { options, state: State::Closed }) }
+        Self {
+            id,
+            shared,
+            inner: Mutex::new(Inner { options, state: State::Closed }),
+            flush_turn: Mutex::new(()),
+        }
     }
 
     pub fn id(&self) -> &LogId {
