@@ -1,6 +1,8 @@
 //! What the controller asks of the configuration tables.
 
-use crate::config::{ServerConfig, key::Kind, keys, validate_topic};
+use crate::config::{
+    Refusal, ServerConfig, key::Kind, keys, validate_client_metrics, validate_group, validate_topic,
+};
 use crate::metadata::{ConfigError, ConfigErrorKind, ConfigRules, Configs, ResourceType};
 
 /// The tables, with what this broker was configured to at its start.
@@ -26,11 +28,10 @@ impl ConfigRules for TableRules {
             ResourceType::Topic => validate_topic(&self.server, previous, altered).map_err(|error| {
                 ConfigError { kind: ConfigErrorKind::InvalidConfig, message: error.to_string() }
             }),
+            ResourceType::Group => validate_group(&self.server, altered).map_err(refused),
+            ResourceType::ClientMetrics => validate_client_metrics(altered).map_err(refused),
             // Checked by their handlers, before the controller is asked.
-            ResourceType::Broker
-            | ResourceType::BrokerLogger
-            | ResourceType::ClientMetrics
-            | ResourceType::Group => Ok(()),
+            ResourceType::Broker | ResourceType::BrokerLogger => Ok(()),
         }
     }
 
@@ -39,8 +40,8 @@ impl ConfigRules for TableRules {
             ResourceType::Topic => keys::topic_key(key),
             ResourceType::Broker => keys::broker_key(key),
             ResourceType::Group => keys::group_key(key),
-            ResourceType::ClientMetrics => keys::client_metrics_key(key),
-            ResourceType::BrokerLogger => None,
+            // Kafka's controller does not know that they have lists.
+            ResourceType::ClientMetrics | ResourceType::BrokerLogger => None,
         };
         key.is_some_and(|key| key.kind == Kind::List)
     }
@@ -54,4 +55,12 @@ impl ConfigRules for TableRules {
             _ => keys::broker_default(keys::broker_key(key)?).map(str::to_owned),
         }
     }
+}
+
+fn refused(refusal: Refusal) -> ConfigError {
+    let (kind, message) = match refusal {
+        Refusal::Request(message) => (ConfigErrorKind::InvalidRequest, message),
+        Refusal::Config(message) => (ConfigErrorKind::InvalidConfig, message),
+    };
+    ConfigError { kind, message }
 }

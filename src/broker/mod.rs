@@ -8,11 +8,13 @@ mod config_rules;
 mod endpoint;
 pub mod fetch_session;
 mod log_dirs;
+pub mod loggers;
 mod lookup;
 mod offsets_log;
 mod partition;
 mod partitions;
 mod producer_ids;
+mod reconfigure;
 mod topic_options;
 mod waiters;
 
@@ -28,6 +30,7 @@ use crate::coordinator::runtime::GroupCoordinator;
 use crate::metadata::{Image, ResourceType, Topic};
 use cluster::Cluster;
 use fetch_session::FetchSessions;
+use loggers::Loggers;
 use offsets_log::OffsetsLog;
 use partitions::Partitions;
 use producer_ids::ProducerIds;
@@ -44,6 +47,7 @@ pub struct Broker {
     pub clock: Clock,
     pub cluster: Cluster,
     pub fetch_sessions: FetchSessions,
+    pub loggers: Loggers,
     config: RwLock<Arc<ServerConfig>>,
     partitions: Partitions,
     producer_ids: ProducerIds,
@@ -53,7 +57,7 @@ pub struct Broker {
 impl Broker {
     pub fn new(config: Arc<ServerConfig>, clock: Clock, cluster: Cluster, logs: Arc<Logs>) -> Arc<Broker> {
         let sessions = usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0);
-        Arc::new_cyclic(|broker| Broker {
+        let broker = Arc::new_cyclic(|broker| Broker {
             groups: GroupCoordinator::new(
                 group_config(&config),
                 Arc::new(OffsetsLog::new(broker.clone())),
@@ -62,10 +66,13 @@ impl Broker {
             clock,
             cluster,
             fetch_sessions: FetchSessions::new(sessions),
+            loggers: Loggers::default(),
             config: RwLock::new(config),
             partitions: Partitions::new(logs),
             producer_ids: ProducerIds::default(),
-        })
+        });
+        broker.broker_config_changed();
+        broker
     }
 
     /// The configuration as it is now: what was altered while running is in it.

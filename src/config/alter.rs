@@ -263,11 +263,7 @@ fn is_client_pattern(pattern: &str) -> bool {
     let mut chars = expression.chars();
     while let Some(c) = chars.next() {
         match c {
-            '\\' => {
-                if chars.next().is_none() {
-                    return false;
-                }
-            }
+            '\\' if chars.next().is_none() => return false,
             '[' | '(' => open.push(c),
             ']' if open.last() == Some(&'[') => {
                 open.pop();

@@ -1,6 +1,7 @@
 //! One configuration key: what a row of the table says, and how a text becomes a value of the key's type.
 //! The messages are Kafka's, because clients and their tests read them.
 
+use std::collections::HashSet;
 use std::fmt;
 
 /// A row of the table.
@@ -205,9 +206,19 @@ impl Key {
             }
             Kind::Long => trimmed.parse().map(Value::Integer).map_err(|_| number("LONG")),
             Kind::Double => parse_double(trimmed).map(Value::Double).ok_or_else(|| number("DOUBLE")),
-            Kind::List => Ok(Value::List(split_list(trimmed))),
+            Kind::List => Ok(Value::List(self.entries(trimmed))),
             Kind::String | Kind::Class | Kind::Password => Ok(Value::Text(trimmed.to_owned())),
         }
+    }
+
+    /// A value that comes twice counts once.
+    fn entries(&self, text: &str) -> Vec<String> {
+        let mut entries = split_list(text);
+        if !matches!(self.rule, Rule::ThrottledReplicas) {
+            let mut seen = HashSet::new();
+            entries.retain(|entry| seen.insert(entry.clone()));
+        }
+        entries
     }
 
     fn check(&self, value: &Value) -> Result<(), Invalid> {

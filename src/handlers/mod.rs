@@ -7,9 +7,11 @@
 mod context;
 mod reply;
 
+mod config_changes;
 mod errors;
 mod topic_answers;
 
+mod alter_configs;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
@@ -17,6 +19,7 @@ mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
+mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
 mod describe_topic_partitions;
@@ -24,9 +27,11 @@ mod fetch;
 mod find_coordinator;
 mod get_telemetry_subscriptions;
 mod heartbeat;
+mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_config_resources;
 mod list_groups;
 mod list_offsets;
 mod metadata;
@@ -43,11 +48,12 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use ottla_protocol::messages::{
-    ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
-    DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeGroupsRequest,
-    DescribeLogDirsRequest, DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest,
-    GetTelemetrySubscriptionsRequest, HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest,
-    LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
+    AlterConfigsRequest, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest,
+    DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest,
+    DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest, DescribeTopicPartitionsRequest,
+    FetchRequest, FindCoordinatorRequest, GetTelemetrySubscriptionsRequest, HeartbeatRequest,
+    IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
+    ListConfigResourcesRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
     OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, Request,
     SyncGroupRequest,
 };
@@ -141,13 +147,17 @@ static TABLE: LazyLock<Vec<Api>> = LazyLock::new(|| {
         row::<DeleteRecordsRequest, _, _>(0..=2, PerResource, delete_records::handle),
         row::<InitProducerIdRequest, _, _>(0..=5, PerResource, init_producer_id::handle),
         row::<OffsetForLeaderEpochRequest, _, _>(2..=4, PerResource, offset_for_leader_epoch::handle),
+        row::<DescribeConfigsRequest, _, _>(1..=4, PerResource, describe_configs::handle),
+        row::<AlterConfigsRequest, _, _>(0..=2, PerResource, alter_configs::handle),
         row::<DescribeLogDirsRequest, _, _>(1..=5, Cluster, describe_log_dirs::handle),
         row::<CreatePartitionsRequest, _, _>(0..=3, PerResource, create_partitions::handle),
+        row::<IncrementalAlterConfigsRequest, _, _>(0..=1, PerResource, incremental_alter_configs::handle),
         row::<DescribeClusterRequest, _, _>(0..=2, Cluster, describe_cluster::handle),
         row::<DeleteGroupsRequest, _, _>(0..=2, PerResource, delete_groups::handle),
         row::<OffsetDeleteRequest, _, _>(0..=0, PerResource, offset_delete::handle),
         row::<GetTelemetrySubscriptionsRequest, _, _>(0..=0, Nothing, get_telemetry_subscriptions::handle)
             .not_advertised(),
+        row::<ListConfigResourcesRequest, _, _>(0..=1, Cluster, list_config_resources::handle),
         row::<DescribeTopicPartitionsRequest, _, _>(0..=0, PerResource, describe_topic_partitions::handle),
     ]
 });

@@ -134,10 +134,6 @@ impl Controller {
         change: &ConfigChange,
         rules: &dyn ConfigRules,
     ) -> Result<Vec<MetadataRecord>, ConfigError> {
-        if change.resource == ResourceType::Topic && self.image.topic_id(&change.name).is_none() {
-            let message = format!("The topic '{}' does not exist.", change.name);
-            return Err(ConfigError { kind: ConfigErrorKind::UnknownTopic, message });
-        }
         let none = Configs::new();
         let old = self.image.configs(change.resource, &change.name).map_or(&none, |configs| configs);
         let mut new = old.clone();
@@ -151,6 +147,10 @@ impl Controller {
             new.retain(|key, _| explicit.contains(key.as_str()));
         }
         rules.validate(change.resource, &change.name, old, &new)?;
+        if change.resource == ResourceType::Topic && self.image.topic_id(&change.name).is_none() {
+            let message = format!("The topic '{}' does not exist.", change.name);
+            return Err(ConfigError { kind: ConfigErrorKind::UnknownTopic, message });
+        }
         if change.resource == ResourceType::Broker {
             check_min_insync_replicas(change, &new)?;
         }

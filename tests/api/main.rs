@@ -3,4 +3,5 @@
 mod support;
 
 mod api_versions;
+mod configs;
 mod list_offsets;

@@ -20,6 +20,8 @@ pub struct Client {
 impl Client {
     pub async fn connect(broker: &Running) -> Client {
         let stream = TcpStream::connect(broker.bootstrap_servers()).await.expect("the broker accepts");
+        // A frame leaves in two writes; the second must not wait for the first to be acknowledged.
+        stream.set_nodelay(true).unwrap();
         Client { stream, correlation_id: 0 }
     }
 
