@@ -132,6 +132,7 @@ impl Running {
             }
         }
         let broker = self.broker;
+        broker.cluster.settle().await;
         let closed = tokio::task::spawn_blocking(move || broker.close()).await;
         closed.unwrap_or_else(|stopped| {
             error!(error = %stopped, "closing the logs was cut short");

@@ -16,11 +16,19 @@ const UNKNOWN: i32 = -1;
 pub async fn handle(context: Context, request: CreateTopicsRequest) -> CreateTopicsResponse {
     let names: Vec<TopicName> = request.topics.iter().map(|topic| topic.name.clone()).collect();
     let config = context.broker().config();
+    // Most topics are given nothing of their own, and a request may have thousands.
+    let mut usual = None;
     let topics = match context.broker().cluster.create_topics(request.topics, request.validate_only).await {
         Ok(results) => results
             .into_iter()
             .map(|(name, result)| match result {
-                Ok(created) => created_topic(&config, name, created),
+                Ok(created) => {
+                    let configs = match created.configs.is_empty() {
+                        true => usual.get_or_insert_with(|| configs(&config, &created.configs)).clone(),
+                        false => configs(&config, &created.configs),
+                    };
+                    created_topic(name, &created, configs)
+                }
                 Err(error) => {
                     let (code, message) = refusal(&error);
                     refused(TopicName(name), code, message)
@@ -35,14 +43,18 @@ pub async fn handle(context: Context, request: CreateTopicsRequest) -> CreateTop
     CreateTopicsResponse::default().with_topics(topics)
 }
 
-fn created_topic(config: &ServerConfig, name: StrBytes, created: CreatedTopic) -> CreatableTopicResult {
+fn created_topic(
+    name: StrBytes,
+    created: &CreatedTopic,
+    configs: Vec<CreatableTopicConfigs>,
+) -> CreatableTopicResult {
     CreatableTopicResult::default()
         .with_name(TopicName(name))
         .with_topic_id(created.id)
         .with_error_message(None)
         .with_num_partitions(created.partitions)
         .with_replication_factor(created.replication_factor)
-        .with_configs(Some(configs(config, &created.configs)))
+        .with_configs(Some(configs))
 }
 
 /// All of its configuration, by name, with where each value comes from.

@@ -25,14 +25,18 @@ pub async fn handle(
         next: None,
     };
     let from = request.cursor.as_ref().map(|cursor| (cursor.topic_name.as_str(), cursor.partition_index));
-    if request.topics.is_empty() {
-        return page.all_topics(from);
-    }
     let mut names: Vec<&StrBytes> = request.topics.iter().map(|topic| &topic.name.0).collect();
     if let Some((topic, partition)) = from
-        && (partition < 0 || !names.iter().any(|name| name.as_str() == topic))
+        && (partition < 0 || !names.is_empty() && !names.iter().any(|name| name.as_str() == topic))
     {
         return refused(&names, ErrorCode::InvalidRequest);
+    }
+    if names.is_empty() {
+        return page.all_topics(from);
+    }
+    if names.iter().any(|name| name.is_empty()) {
+        // The reference fails on it.
+        return refused(&names, ErrorCode::UnknownServerError);
     }
     names.sort();
     names.dedup();

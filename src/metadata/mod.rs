@@ -11,6 +11,7 @@ mod bootstrap;
 mod brokers;
 mod configs;
 mod controller;
+mod encoding;
 mod image;
 mod producer_ids;
 mod snapshot;
@@ -23,6 +24,7 @@ pub use configs::{
     ConfigChange, ConfigError, ConfigErrorKind, ConfigOp, ConfigResult, ConfigRules, ResourceType,
 };
 pub use controller::{Controller, Outcome};
+pub use encoding::encoded;
 pub use image::{Broker, Configs, Endpoint, Image, Membership, Partition, ReplayError, Topic};
 pub use producer_ids::{PRODUCER_IDS_PER_BLOCK, ProducerIdBlock};
 pub use topic_names::{InvalidTopicName, is_internal, validate_topic_name};

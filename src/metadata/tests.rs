@@ -1,6 +1,7 @@
 //! The controller's decisions in the words of the reference, and the one law of the state: live = replayed.
 
 mod decisions;
+mod golden;
 mod replay;
 
 use kafka_protocol::messages::TopicName;

@@ -5,3 +5,6 @@ mod support;
 mod api_versions;
 mod configs;
 mod list_offsets;
+mod metadata;
+mod metadata_log;
+mod topics;

@@ -1,11 +1,15 @@
 //! A raw Kafka client: one connection, typed requests through kafka-protocol's own codec.
 
+use std::path::{Path, PathBuf};
+
 use bytes::{Buf, Bytes, BytesMut};
-use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::{ApiKey, CreateTopicsRequest, RequestHeader, ResponseHeader, TopicName};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use ottla::{Broker, Running};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use uuid::Uuid;
 
 /// A broker in memory on a free port.
 pub async fn start() -> Running {
@@ -63,5 +67,58 @@ impl Client {
         let mut frame = vec![0; usize::try_from(size).unwrap()];
         self.stream.read_exact(&mut frame).await.ok()?;
         Some(frame.into())
+    }
+}
+
+/// Creates a topic and returns its id.
+pub async fn create_topic(client: &mut Client, name: &str, partitions: i32) -> Uuid {
+    let topic = CreatableTopic::default()
+        .with_name(TopicName(StrBytes::from_string(name.to_owned())))
+        .with_num_partitions(partitions)
+        .with_replication_factor(1);
+    let response = client.call(7, &CreateTopicsRequest::default().with_topics(vec![topic])).await;
+    assert_eq!(response.topics[0].error_code, 0, "{:?}", response.topics[0].error_message);
+    response.topics[0].topic_id
+}
+
+/// A directory of its own, gone with the value.
+pub struct TempDir(PathBuf);
+
+impl TempDir {
+    pub fn new() -> TempDir {
+        let path = std::env::temp_dir().join(format!("ottla-test-{}", Uuid::new_v4()));
+        std::fs::create_dir(&path).unwrap();
+        TempDir(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// What a crash at this moment would leave behind, in a directory of its own.
+    pub fn copy(&self) -> TempDir {
+        let copy = TempDir::new();
+        copy_all(self.path(), copy.path());
+        copy
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        // A test that fails to clean up has not failed.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy_all(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
     }
 }

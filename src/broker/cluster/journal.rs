@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use kafka_protocol::protocol::StrBytes;
@@ -16,15 +16,14 @@ use ottla_protocol::record_formats::metadata::register_controller_record::{
 };
 use ottla_protocol::record_formats::metadata::{AbortTransactionRecord, RegisterControllerRecord};
 use ottla_protocol::record_formats::{ControlRecord, MetadataRecord};
-use ottla_protocol::wire::WireError;
 use ottla_storage::{AppendContext, Log, LogId, LogOptions, Logs, Origin, ReadLimits};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::snapshot_file::{self, Frame, SnapshotId, append_control};
 use super::{ClusterError, ClusterSettings, Identity, data_dir, random_kafka_id};
 use crate::clock::Clock;
-use crate::metadata::{Controller, FEATURES, Image, bootstrap_records, feature_levels};
+use crate::metadata::{Controller, FEATURES, Image, bootstrap_records, encoded, feature_levels};
 
 const METADATA_TOPIC: &str = "__cluster_metadata";
 
@@ -51,7 +50,7 @@ pub(super) struct Journal {
     bytes_since_snapshot: u64,
     last_snapshot_ms: i64,
     last_append_ms: i64,
-    is_snapshotting: Arc<AtomicBool>,
+    snapshotting: Option<JoinHandle<()>>,
 }
 
 /// Loads what there is, takes the lead in a new epoch and writes what a new leader writes.
@@ -81,7 +80,7 @@ pub(super) fn open(
         bytes_since_snapshot: 0,
         last_snapshot_ms: now_ms,
         last_append_ms: now_ms,
-        is_snapshotting: Arc::default(),
+        snapshotting: None,
     };
     let controller = journal.load()?;
     let controller = journal.take_the_lead(identity, controller, now_ms)?;
@@ -114,24 +113,30 @@ impl Journal {
         let is_due = self.bytes_since_snapshot >= self.max_bytes_between_snapshots
             || self.max_snapshot_interval_ms > 0
                 && now_ms - self.last_snapshot_ms >= self.max_snapshot_interval_ms;
-        if !is_due || self.is_snapshotting.swap(true, Ordering::SeqCst) {
+        let is_busy = self.snapshotting.as_ref().is_some_and(|thread| !thread.is_finished());
+        if !is_due || is_busy {
             return;
         }
         self.bytes_since_snapshot = 0;
         self.last_snapshot_ms = now_ms;
         let (dir, image, log, quorum) =
             (self.dir.clone(), image.clone(), self.log.clone(), self.quorum.clone());
-        let (last_append_ms, is_snapshotting) = (self.last_append_ms, self.is_snapshotting.clone());
+        let last_append_ms = self.last_append_ms;
         let snapshot = move || {
             let made = make_snapshot(dir.as_deref(), &image, &log, &quorum, last_append_ms, now_ms);
             if let Err(error) = made {
                 warn!(%error, "could not make a snapshot of the metadata");
             }
-            is_snapshotting.store(false, Ordering::SeqCst);
         };
-        if let Err(error) = std::thread::Builder::new().name("snapshot".into()).spawn(snapshot) {
-            warn!(%error, "could not make a snapshot of the metadata");
-            self.is_snapshotting.store(false, Ordering::SeqCst);
+        match std::thread::Builder::new().name("snapshot".into()).spawn(snapshot) {
+            Ok(thread) => self.snapshotting = Some(thread),
+            Err(error) => warn!(%error, "could not make a snapshot of the metadata"),
+        }
+    }
+
+    pub fn wait_for_snapshot(&mut self) {
+        if self.snapshotting.take().is_some_and(|thread| thread.join().is_err()) {
+            error!("making a snapshot of the metadata was cut short");
         }
     }
 
@@ -260,23 +265,6 @@ impl Journal {
     fn flush(&self) -> Result<(), ClusterError> {
         self.log.flush().map_err(|error| ClusterError::Unknown(error.to_string()))
     }
-}
-
-/// A record's value, in the version in which Kafka 4.3 writes it.
-pub(super) fn encoded(record: &MetadataRecord) -> Result<Bytes, WireError> {
-    record.encode(match record {
-        // The lowest that can say it, so that the smallest changes stay readable longest.
-        MetadataRecord::BrokerRegistrationChange(change) => {
-            if change.cordoned_log_dirs.is_some() {
-                3
-            } else if !change.log_dirs.is_empty() {
-                2
-            } else {
-                i16::from(change.in_controlled_shutdown != 0)
-            }
-        }
-        _ => record.versions().max,
-    })
 }
 
 /// The state while it is being read: a transaction's records count when its end is seen.

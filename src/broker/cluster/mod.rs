@@ -71,7 +71,7 @@ pub struct Cluster {
     identity: Identity,
     settings: ClusterSettings,
     images: watch::Receiver<Arc<Image>>,
-    decisions: mpsc::Sender<writer::Job>,
+    decisions: mpsc::Sender<writer::Message>,
 }
 
 impl fmt::Debug for Cluster {
@@ -131,8 +131,17 @@ impl Cluster {
             writer::Decided { records, finish }
         });
         let stopped = || ClusterError::Unavailable("the broker is shutting down".into());
-        self.decisions.send(job).await.map_err(|_| stopped())?;
+        self.decisions.send(writer::Message::Decide(job)).await.map_err(|_| stopped())?;
         answered.await.map_err(|_| stopped())?
+    }
+
+    /// Returns when nothing is being written beside the decisions: at a stop, before the logs are closed.
+    pub async fn settle(&self) {
+        let (settled, done) = oneshot::channel();
+        if self.decisions.send(writer::Message::Settle(settled)).await.is_ok() {
+            // The thread that would say so may have ended: then nothing is being written either.
+            let _ = done.await;
+        }
     }
 
     pub async fn register_broker(&self, command: RegisterBroker) -> Result<i64, ClusterError> {

@@ -11,7 +11,7 @@ use ottla_protocol::record_formats::control::{SnapshotFooterRecord, SnapshotHead
 use ottla_protocol::record_formats::{ControlRecord, MetadataRecord};
 
 use super::data_dir::sync_parent;
-use super::journal::encoded;
+use crate::metadata::encoded;
 
 /// Records in one batch of a snapshot: a reader holds one batch at a time.
 const RECORDS_PER_BATCH: usize = 1024;

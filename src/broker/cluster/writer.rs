@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ottla_protocol::record_formats::MetadataRecord;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 
 use super::ClusterError;
@@ -13,6 +13,13 @@ use crate::metadata::{Controller, Image, MAX_RECORDS_PER_REQUEST};
 
 /// A decision that waits for its turn.
 pub(super) type Job = Box<dyn FnOnce(&Controller) -> Decided + Send>;
+
+/// What the thread is asked.
+pub(super) enum Message {
+    Decide(Job),
+    /// To say when nothing goes on beside the thread any more.
+    Settle(oneshot::Sender<()>),
+}
 
 pub(super) struct Decided {
     pub records: Vec<MetadataRecord>,
@@ -25,7 +32,7 @@ pub(super) fn start(
     journal: Journal,
     controller: Controller,
     publish: watch::Sender<Arc<Image>>,
-    queue: mpsc::Receiver<Job>,
+    queue: mpsc::Receiver<Message>,
     clock: Clock,
 ) -> std::io::Result<()> {
     let mut writer = Writer { journal, controller, publish, queue, clock, is_lost: false };
@@ -38,7 +45,7 @@ struct Writer {
     /// Ahead of what is published by what is being written.
     controller: Controller,
     publish: watch::Sender<Arc<Image>>,
-    queue: mpsc::Receiver<Job>,
+    queue: mpsc::Receiver<Message>,
     clock: Clock,
     /// An append failed, and so did reading what became of it: nothing can be decided before that is known.
     is_lost: bool,
@@ -46,8 +53,15 @@ struct Writer {
 
 impl Writer {
     fn run(&mut self) {
-        while let Some(job) = self.queue.blocking_recv() {
-            let (records, answers) = self.decide_all(job);
+        while let Some(message) = self.queue.blocking_recv() {
+            let job = match message {
+                Message::Decide(job) => job,
+                Message::Settle(settled) => {
+                    self.settle(settled);
+                    continue;
+                }
+            };
+            let (records, answers, settling) = self.decide_all(job);
             let committed = self.commit(&records);
             for finish in answers {
                 finish(committed.clone());
@@ -55,14 +69,27 @@ impl Writer {
             if committed.is_ok() && !records.is_empty() {
                 self.journal.snapshot_if_due(self.controller.image(), self.clock.now_ms());
             }
+            if let Some(settled) = settling {
+                self.settle(settled);
+            }
         }
     }
 
+    fn settle(&mut self, settled: oneshot::Sender<()>) {
+        self.journal.wait_for_snapshot();
+        // Whoever asked may have gone.
+        let _ = settled.send(());
+    }
+
     /// Decides what waits, each on top of the one before, until it is much for one batch.
-    fn decide_all(&mut self, first: Job) -> (Vec<MetadataRecord>, Vec<Finish>) {
+    fn decide_all(&mut self, first: Job) -> (Vec<MetadataRecord>, Vec<Finish>, Option<oneshot::Sender<()>>) {
         let (mut records, mut answers) = (Vec::new(), Vec::new());
-        let mut next = Some(first);
-        while let Some(job) = next {
+        let mut next = Some(Message::Decide(first));
+        while let Some(message) = next {
+            let job = match message {
+                Message::Decide(job) => job,
+                Message::Settle(settled) => return (records, answers, Some(settled)),
+            };
             let decided = job(&self.controller);
             for record in &decided.records {
                 let offset = self.controller.next_offset();
@@ -74,7 +101,7 @@ impl Writer {
             answers.push(decided.finish);
             next = if records.len() < MAX_RECORDS_PER_REQUEST { self.queue.try_recv().ok() } else { None };
         }
-        (records, answers)
+        (records, answers, None)
     }
 
     fn commit(&mut self, records: &[MetadataRecord]) -> Result<(), ClusterError> {
