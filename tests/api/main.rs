@@ -1,10 +1,22 @@
 //! Typed requests to an in-process broker, one file per Kafka API; one test binary for all.
 
+mod groups;
 mod support;
 
 mod api_versions;
 mod configs;
+mod delete_groups;
+mod describe_groups;
+mod find_coordinator;
+mod heartbeat;
+mod join_group;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod metadata;
 mod metadata_log;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
+mod sync_group;
 mod topics;

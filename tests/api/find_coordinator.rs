@@ -1,0 +1,64 @@
+use ottla::Broker;
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::{FindCoordinatorRequest, MetadataRequest};
+
+use crate::groups::text;
+use crate::support::Client;
+
+/// The first question makes the topic, so that a group can be joined at once.
+#[tokio::test]
+async fn the_first_question_makes_the_topic() {
+    let broker = Broker::builder().start().await.unwrap();
+    let mut client = Client::connect(&broker).await;
+    let found = client.call(3, &FindCoordinatorRequest::default().with_key(text("g"))).await;
+    let port: i32 = broker.bootstrap_servers().rsplit(':').next().unwrap().parse().unwrap();
+    assert_eq!((found.error_code, found.error_message, found.port), (0, Some(text("NONE")), port));
+
+    let metadata = client.call(12, &MetadataRequest::default().with_topics(None)).await;
+    let topic = &metadata.topics[0];
+    let name = topic.name.as_ref().map(|name| name.0.as_str());
+    assert_eq!((name, topic.is_internal, topic.partitions.len()), (Some("__consumer_offsets"), true, 50));
+    broker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn each_version_has_its_words() {
+    let broker = Broker::builder().start().await.unwrap();
+    let mut client = Client::connect(&broker).await;
+    for version in 0..=3 {
+        let found = client.call(version, &FindCoordinatorRequest::default().with_key(text("g"))).await;
+        assert_eq!((found.error_code, found.node_id.0), (0, 1), "v{version}");
+    }
+    for version in 4..=6 {
+        let keys = vec![text("g"), text(""), text("g")];
+        let found =
+            client.call(version, &FindCoordinatorRequest::default().with_coordinator_keys(keys)).await;
+        let answers =
+            found.coordinators.iter().map(|each| (each.key.as_str(), each.error_code, each.node_id.0));
+        assert_eq!(answers.collect::<Vec<_>>(), [("g", 0, 1), ("", 0, 1), ("g", 0, 1)], "v{version}");
+        assert_eq!(found.coordinators[0].error_message, Some(text("")));
+    }
+    broker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn unknown_kinds_of_keys_are_refused() {
+    let broker = Broker::builder().start().await.unwrap();
+    let mut client = Client::connect(&broker).await;
+    let words = Some(text(ErrorCode::InvalidRequest.message()));
+    for key_type in [2, 5] {
+        let request = FindCoordinatorRequest::default().with_key(text("g")).with_key_type(key_type);
+        let found = client.call(3, &request).await;
+        assert_eq!((found.error_code, found.error_message, found.port), (42, words.clone(), -1));
+    }
+    let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![text("g")]);
+    let found = client.call(6, &request.clone().with_key_type(5)).await;
+    assert_eq!((found.coordinators[0].error_code, &found.coordinators[0].error_message), (42, &words));
+    // A share coordinator's key has three parts.
+    let found = client.call(6, &request.with_key_type(2)).await;
+    assert_eq!(
+        (found.coordinators[0].error_code, &found.coordinators[0].error_message),
+        (42, &Some(text("")))
+    );
+    broker.stop().await.unwrap();
+}
