@@ -6,6 +6,7 @@ use ottla::cli::{self, Command, Serve};
 use ottla::{Broker, clock, health};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let started = clock::monotonic();
@@ -56,7 +57,7 @@ fn configured_address() -> Result<String, String> {
 }
 
 fn run(serve: Serve, started: std::time::Instant) -> ExitCode {
-    init_logging();
+    let apply_levels = init_logging();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -64,7 +65,7 @@ fn run(serve: Serve, started: std::time::Instant) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(serve_until_told(serve, started)) {
+    match runtime.block_on(serve_until_told(serve, started, apply_levels)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error}");
@@ -76,6 +77,7 @@ fn run(serve: Serve, started: std::time::Instant) -> ExitCode {
 async fn serve_until_told(
     serve: Serve,
     started: std::time::Instant,
+    apply_levels: impl Fn(&str) + Send + 'static,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     // Asked for first: a signal during the start must not kill a broker that has begun to write.
     let mut terminate = signal(SignalKind::terminate())?;
@@ -95,6 +97,7 @@ async fn serve_until_told(
         builder = builder.memory();
     }
     let running = builder.start().await?;
+    running.broker().loggers.on_change(apply_levels);
     info!(
         "ready: bootstrap.servers={} data={data} in {} ms",
         running.bootstrap_servers(),
@@ -115,9 +118,20 @@ fn environment() -> impl Iterator<Item = (String, String)> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-/// Lines for people on standard error; `RUST_LOG` sets what is told.
-fn init_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+/// Lines for people on standard error; `RUST_LOG` sets what is told, until somebody alters the levels of a broker's
+/// loggers, which is what the result is for.
+fn init_logging() -> impl Fn(&str) + Send + 'static {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_filter_reloading();
+    let handle = lines.reload_handle();
+    lines.init();
+    move |directives| match EnvFilter::try_new(directives).map(|filter| handle.reload(filter)) {
+        Ok(Ok(())) => info!("levels of the log: {directives}"),
+        Ok(Err(error)) => warn!(%error, "the levels of the log stay"),
+        Err(error) => warn!(%error, "the levels of the log stay"),
+    }
 }
