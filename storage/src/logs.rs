@@ -36,7 +36,9 @@ pub struct LogDir {
 /// What a log needs of the whole.
 pub(crate) struct Shared {
     engine: Engine,
-    logs: Mutex<HashMap<(Uuid, i32), Arc<Log>>>,
+    logs: Mutex<LogTable>,
+    /// Those that changed since the last checkpoint, or keep something in memory: upkeep looks at no others.
+    active: Mutex<LogTable>,
     worker: Worker,
     tail_budget: Arc<TailBudget>,
     /// When checkpoints were last written.
@@ -44,6 +46,8 @@ pub(crate) struct Shared {
     /// A log's start moved since the last checkpoint: that is in no other file.
     have_starts_moved: AtomicBool,
 }
+
+type LogTable = HashMap<(Uuid, i32), Arc<Log>>;
 
 enum Engine {
     Memory,
@@ -83,6 +87,7 @@ impl Logs {
         let shared = Shared {
             engine,
             logs: Mutex::default(),
+            active: Mutex::default(),
             worker: Worker::default(),
             tail_budget: Arc::new(TailBudget::new(TAILS_MAX_BYTES)),
             checkpointed_ms: AtomicI64::new(0),
@@ -110,9 +115,21 @@ impl Logs {
         }
     }
 
+    /// Topic and partition of each log that has a directory, opened or not: what retention must look at.
+    pub fn stored(&self) -> Result<Vec<(String, i32)>, StorageError> {
+        match &self.shared.engine {
+            Engine::Memory => {
+                let logs = self.shared.all();
+                Ok(logs.iter().map(|log| (log.id().topic.to_string(), log.id().partition)).collect())
+            }
+            Engine::Local(engine) => engine.stored(),
+        }
+    }
+
     /// The topic was deleted. Calls on the log fail from now on; its files go `file.delete.delay.ms` later.
     pub fn delete(&self, id: &LogId, now_ms: i64) -> Result<(), StorageError> {
         let log = self.shared.logs().remove(&(id.topic_id, id.partition));
+        self.shared.leave_active(id);
         let mut delay_ms = LogOptions::default().file_delete_delay_ms;
         if let Some(log) = &log {
             delay_ms = log.options().file_delete_delay_ms;
@@ -125,9 +142,9 @@ impl Logs {
     }
 
     /// To be called every second or so, off the async threads: flushes what `flush.ms` has waited for, removes what was
-    /// deleted, gives memory back, and writes checkpoints when it is time.
+    /// deleted, gives memory back, and writes checkpoints when it is time. Costs nothing for logs that nobody writes to.
     pub fn maintain(&self, now_ms: i64) {
-        for log in self.shared.all() {
+        for log in self.shared.active() {
             log.rest(now_ms, TAIL_IDLE_MS);
             if log.is_flush_due(now_ms) {
                 self.shared.worker.flush(&log);
@@ -149,14 +166,21 @@ impl Logs {
         let Engine::Local(engine) = &self.shared.engine else { return Ok(()) };
         self.shared.checkpointed_ms.store(now_ms, Ordering::Relaxed);
         self.shared.have_starts_moved.store(false, Ordering::Relaxed);
+        let active = self.shared.active();
+        if active.is_empty() {
+            return Ok(());
+        }
         let mut current = HashMap::new();
-        for log in self.shared.all() {
+        for log in active {
             if log.unflushed_bytes() > UNFLUSHED_MAX_BYTES {
                 log.note_end();
                 log.flush()?;
             }
-            if let Some(checkpoint) = log.checkpoint() {
+            let may_leave = log.checkpoint(now_ms, TAIL_IDLE_MS, |checkpoint| {
                 current.insert(log.id().clone(), checkpoint);
+            });
+            if may_leave {
+                self.shared.leave_active(log.id());
             }
         }
         engine.checkpoint(&current)
@@ -169,6 +193,9 @@ impl Logs {
         for log in self.shared.all() {
             log.note_end();
             log.flush()?;
+            if log.is_open() {
+                self.shared.join_active(log.id());
+            }
         }
         self.checkpoint(now_ms)?;
         match &self.shared.engine {
@@ -199,6 +226,7 @@ impl Drop for Logs {
         self.shared.worker.stop();
         // Each log holds what is shared: without this they would keep each other alive.
         self.shared.logs().clear();
+        lock(&self.shared.active).clear();
     }
 }
 
@@ -231,15 +259,37 @@ impl Shared {
         self.tail_budget.clone()
     }
 
-    pub fn starts_moved(&self) {
+    pub fn starts_moved(&self, id: &LogId) {
+        self.join_active(id);
         self.have_starts_moved.store(true, Ordering::Relaxed);
+    }
+
+    /// Upkeep looks at the log from now on, until it says that there is nothing to do.
+    pub fn join_active(&self, id: &LogId) {
+        let key = (id.topic_id, id.partition);
+        let log = self.logs().get(&key).cloned();
+        if let Some(log) = log {
+            lock(&self.active).insert(key, log);
+        }
+    }
+
+    fn leave_active(&self, id: &LogId) {
+        lock(&self.active).remove(&(id.topic_id, id.partition));
+    }
+
+    fn active(&self) -> Vec<Arc<Log>> {
+        lock(&self.active).values().cloned().collect()
     }
 
     fn all(&self) -> Vec<Arc<Log>> {
         self.logs().values().cloned().collect()
     }
 
-    fn logs(&self) -> MutexGuard<'_, HashMap<(Uuid, i32), Arc<Log>>> {
-        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn logs(&self) -> MutexGuard<'_, LogTable> {
+        lock(&self.logs)
     }
+}
+
+fn lock(table: &Mutex<LogTable>) -> MutexGuard<'_, LogTable> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -139,6 +139,32 @@ fn a_deleted_topic_is_renamed_then_removed() {
     assert!(renamed.exists());
     logs.maintain(NOW + 60_000);
     assert!(!renamed.exists());
+
+    // One that was renamed and not removed before the process died goes with the first upkeep of the next.
+    drop(logs);
+    std::fs::create_dir_all(&renamed).unwrap();
+    dir.logs().maintain(NOW);
+    assert!(!renamed.exists());
+}
+
+#[test]
+fn an_idle_log_is_not_looked_at_and_stays_readable() {
+    let dir = Directory::new("idle");
+    let logs = dir.logs();
+    let log = logs.log(&id("t", 0), &options());
+    log.append(batch(2, 1000), client()).unwrap();
+    logs.maintain(NOW + 20_000);
+    let checkpoints = dir.path().join("replication-offset-checkpoint");
+    assert_eq!(std::fs::read_to_string(&checkpoints).unwrap(), "0\n1\nt 0 2\n");
+    std::fs::remove_file(&checkpoints).unwrap();
+    logs.maintain(NOW + 200_000);
+    assert!(!checkpoints.exists(), "nothing changed, so nothing is written");
+    assert!(matches!(log.read(0, limits(100)).unwrap(), ottla_storage::Read::Cold(_)));
+    assert_eq!(base_offsets(&read(&log, 0, 100)), [0]);
+    log.append(batch(1, 1000), client()).unwrap();
+    assert!(matches!(log.read(2, limits(100)).unwrap(), ottla_storage::Read::Ready(_)));
+    logs.maintain(NOW + 300_000);
+    assert_eq!(std::fs::read_to_string(&checkpoints).unwrap(), "0\n1\nt 0 3\n");
 }
 
 #[test]

@@ -22,6 +22,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use checkpoint_files::Checkpoint;
@@ -61,6 +62,7 @@ pub(crate) struct LocalEngine {
     files: Arc<OpenFiles>,
     /// Directories of deleted topics, and when they may be removed.
     doomed: Mutex<Vec<(PathBuf, i64)>>,
+    has_looked_for_doomed: AtomicBool,
 }
 
 struct Dir {
@@ -101,7 +103,12 @@ impl LocalEngine {
             opened.push(Dir::open(&*disk, path, lock)?);
         }
         let files = Arc::new(OpenFiles::new(disk, settings.open_files_max));
-        Ok(Self { dirs: opened, files, doomed: Mutex::default() })
+        Ok(Self {
+            dirs: opened,
+            files,
+            doomed: Mutex::default(),
+            has_looked_for_doomed: AtomicBool::new(false),
+        })
     }
 
     /// Opens a log, or begins an empty one, which then has no files yet.
@@ -166,8 +173,20 @@ impl LocalEngine {
         Ok(())
     }
 
-    /// Removes deleted directories whose time has come.
+    /// Removes deleted directories whose time has come; the first time also those that an earlier process left.
     pub fn remove_doomed(&self, now_ms: i64) {
+        if !self.has_looked_for_doomed.swap(true, Ordering::Relaxed) {
+            for dir in &self.dirs {
+                let names = self.files.disk().list(&dir.path).unwrap_or_default();
+                let found = names.iter().filter(|name| name.ends_with(DELETE_SUFFIX) && name.contains('.'));
+                let mut doomed = self.doomed();
+                for path in found.map(|name| dir.path.join(name)) {
+                    if !doomed.iter().any(|(known, _)| *known == path) {
+                        doomed.push((path, 0));
+                    }
+                }
+            }
+        }
         let due: Vec<_> = self.doomed().extract_if(.., |(_, at_ms)| *at_ms <= now_ms).collect();
         for (path, _) in due {
             match self.files.disk().remove_dir(&path) {
@@ -177,6 +196,21 @@ impl LocalEngine {
                 _ => {}
             }
         }
+    }
+
+    /// Topic and partition of every directory that looks like a log's.
+    pub fn stored(&self) -> Result<Vec<(String, i32)>, StorageError> {
+        let mut stored = Vec::new();
+        for dir in &self.dirs {
+            let names = self.files.disk().list(&dir.path);
+            for name in names.map_err(|error| StorageError::io("list", &dir.path, error))? {
+                let Some((topic, partition)) = name.rsplit_once('-') else { continue };
+                if let Ok(partition) = partition.parse() {
+                    stored.push((topic.to_owned(), partition));
+                }
+            }
+        }
+        Ok(stored)
     }
 
     /// Writes the checkpoint files, with what is new of the logs in `current`.

@@ -81,7 +81,11 @@ impl Log {
         }
         let queue_flush = (flush_now || submitted.rolled_at.is_some()) && !log.is_flush_queued;
         log.is_flush_queued |= queue_flush;
+        let joins = !std::mem::replace(&mut log.is_active, true);
         drop(inner);
+        if joins {
+            self.shared.join_active(&self.id);
+        }
         if queue_flush {
             self.shared.flush_soon(&self.id);
         }

@@ -22,7 +22,7 @@ impl Log {
             }
             Ok(log.start_offset)
         })?;
-        self.shared.starts_moved();
+        self.shared.starts_moved(&self.id);
         Ok(start)
     }
 
@@ -57,7 +57,8 @@ impl Log {
     /// Drops what retention.ms and retention.bytes no longer keep, as far as `upper_offset` (the high watermark).
     /// Returns the start.
     pub fn apply_retention(&self, now_ms: i64, upper_offset: i64) -> Result<i64, StorageError> {
-        let start = self.with(|log, options| {
+        let (start, has_moved) = self.with(|log, options| {
+            let before = log.start_offset;
             let keep_from = log.retained_from(options, now_ms, upper_offset)?;
             if keep_from > log.start_offset {
                 log.advance_start(keep_from, now_ms, &self.id)?;
@@ -68,9 +69,11 @@ impl Log {
                 }
             }
             log.producers.expire(now_ms, options.producer_id_expiration_ms);
-            Ok(log.start_offset)
+            Ok((log.start_offset, log.start_offset > before))
         })?;
-        self.shared.starts_moved();
+        if has_moved {
+            self.shared.starts_moved(&self.id);
+        }
         Ok(start)
     }
 
@@ -103,17 +106,29 @@ impl Log {
         }
     }
 
-    /// What the next start needs to know; nothing when the log was not opened.
-    pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
-        match &self.lock().state {
-            State::Open(log) => Some(Checkpoint {
-                start_offset: log.start_offset,
-                recovery_point: log.recovery_point,
-                // All that this broker has written is committed: it is the only replica.
-                high_watermark: log.end_offset,
-            }),
-            State::Closed | State::Deleted => None,
+    /// Tells what the next start needs to know, when the log is open. True when upkeep need not look at it again until it
+    /// changes: nobody has written to it for `idle_ms`.
+    pub(crate) fn checkpoint(&self, now_ms: i64, idle_ms: i64, tell: impl FnOnce(Checkpoint)) -> bool {
+        let mut inner = self.lock();
+        let flush_ms = inner.options.flush_ms;
+        let State::Open(log) = &mut inner.state else { return true };
+        tell(Checkpoint {
+            start_offset: log.start_offset,
+            recovery_point: log.recovery_point,
+            // All that this broker has written is committed: it is the only replica.
+            high_watermark: log.end_offset,
+        });
+        let will_flush = log.unflushed_since_ms.is_some() && flush_ms < i64::MAX;
+        let is_idle = now_ms.saturating_sub(log.last_used_ms) >= idle_ms && !will_flush;
+        if is_idle && let Some(tail) = &mut log.tail {
+            tail.clear();
         }
+        log.is_active = !is_idle;
+        is_idle
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.lock().state, State::Open(_))
     }
 
     /// Notes the producers' state at the end, so that opening need not read the log. For a clean stop.

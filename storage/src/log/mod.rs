@@ -76,6 +76,8 @@ pub(crate) struct OpenLog {
     /// Appends that wait for the disk.
     waiting: Vec<Arc<Promise>>,
     is_flush_queued: bool,
+    /// Whether upkeep looks at this log.
+    is_active: bool,
     last_used_ms: i64,
     last_snapshot: i64,
 }
@@ -185,6 +187,7 @@ impl OpenLog {
             unflushed_bytes: 0,
             waiting: Vec::new(),
             is_flush_queued: false,
+            is_active: false,
             last_used_ms: 0,
             last_snapshot: opened.snapshot_offset,
         }
