@@ -47,8 +47,9 @@ pub enum LookupError {
 pub struct Led {
     pub partition: Arc<Partition>,
     pub leader_epoch: i32,
-    /// Replicas in sync, for `min.insync.replicas`.
+    /// Replicas in sync; and all, more than which `min.insync.replicas` never asks for (KIP-966).
     pub isr: usize,
+    pub replicas: usize,
 }
 
 impl Broker {
@@ -79,12 +80,12 @@ impl Broker {
         if placed.leader != self.node_id() {
             return Err(LookupError::NotLeader { leader_id: placed.leader, leader_epoch });
         }
-        let isr = placed.membership.isr.len();
+        let (isr, replicas) = (placed.membership.isr.len(), placed.membership.replicas.len());
         let partition = match self.partitions.get(topic.id, index) {
             Some(partition) => partition,
             None => self.open(image, topic, index).map_err(LookupError::Storage)?,
         };
-        Ok(Led { partition, leader_epoch, isr })
+        Ok(Led { partition, leader_epoch, isr, replicas })
     }
 
     fn open(&self, image: &Image, topic: &Topic, index: i32) -> Result<Arc<Partition>, StorageError> {

@@ -145,11 +145,7 @@ impl Fetch {
                     let read = self.read(&led, target, pass.bytes).await;
                     read.unwrap_or_else(|error| refused(target, error.code()))
                 }
-                Err(error) => FetchPartition {
-                    // Kafka's answer for a partition that it does not know has an empty list here, not null.
-                    aborted_transactions: Some(vec![]),
-                    ..refused(target, error.code())
-                },
+                Err(error) => unavailable(target, &error),
             };
             pass.bytes += result.records.iter().map(Bytes::len).sum::<usize>();
             pass.is_urgent |= result.error_code != 0 || result.diverging_epoch.is_some();
@@ -214,6 +210,12 @@ fn diverging(led: &Led, target: &FetchTarget) -> Result<Option<(i32, i64)>, Stor
 fn led(broker: &Broker, image: &Image, target: &FetchTarget) -> Result<Led, LookupError> {
     let topic = broker.topic(image, &target.topic)?;
     broker.led(image, topic, target.partition, target.current_leader_epoch)
+}
+
+/// Kafka's answer for what it does not know has an empty list of aborted transactions, where others have null.
+fn unavailable(target: &FetchTarget, error: &LookupError) -> FetchPartition {
+    let is_unknown = matches!(error, LookupError::UnknownTopicOrPartition | LookupError::UnknownTopicId);
+    FetchPartition { aborted_transactions: is_unknown.then(Vec::new), ..refused(target, error.code()) }
 }
 
 fn refused(target: &FetchTarget, code: ErrorCode) -> FetchPartition {

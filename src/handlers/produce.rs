@@ -14,6 +14,8 @@ use ottla_protocol::messages::produce_response::{
 use ottla_protocol::{StrBytes, Uuid};
 use ottla_storage::{AppendContext, AppendError, Commit, Origin};
 
+use tracing::debug;
+
 use super::Context;
 use super::errors::Code;
 use super::reply::{IntoReply, Reply};
@@ -137,7 +139,13 @@ fn append(
     let batches = validate(records, &rules)?;
     check_transaction(&batches, has_transactional_id)?;
     let origin = AppendContext { leader_epoch: led.leader_epoch, now_ms, origin: Origin::Client };
-    let appended = led.partition.append(batches, origin)?;
+    let appended = match led.partition.append(batches, origin) {
+        Ok(appended) => appended,
+        Err(error) => {
+            debug!(%error, log = %led.partition.id(), "append refused");
+            return Ok(refused_by_log(&led, index, &error));
+        }
+    };
     let response = PartitionProduceResponse::default()
         .with_index(index)
         .with_base_offset(appended.base_offset)
@@ -145,6 +153,13 @@ fn append(
         .with_log_start_offset(appended.log_start_offset);
     // With acks=0 nobody waits; the commit goes on by itself.
     Ok(ProducedPartition { response, commit: (acks != 0).then_some(appended.commit) })
+}
+
+/// Kafka's answer to a batch that the log itself refuses: without words, and with the log's start.
+fn refused_by_log(led: &Led, index: i32, error: &AppendError) -> ProducedPartition {
+    let response = Refusal::from(error.code()).response(index);
+    let log_start_offset = led.partition.log().start_offset().unwrap_or(-1);
+    ProducedPartition { response: response.with_log_start_offset(log_start_offset), commit: None }
 }
 
 fn check_request(
@@ -165,7 +180,7 @@ fn check_request(
             record_errors: vec![],
         });
     }
-    if acks == ACKS_ALL && led.isr < usize::try_from(min_insync_replicas).unwrap_or(0) {
+    if acks == ACKS_ALL && led.isr < usize::try_from(min_insync_replicas).unwrap_or(0).min(led.replicas) {
         return Err(ErrorCode::NotEnoughReplicas.into());
     }
     Ok(())
@@ -224,12 +239,5 @@ impl From<InvalidBatch> for Refusal {
             })
             .collect();
         Refusal { code: invalid.kind.code(), message: invalid.message, record_errors }
-    }
-}
-
-impl From<AppendError> for Refusal {
-    fn from(error: AppendError) -> Self {
-        let code = error.code();
-        Refusal { code, message: Some(error.to_string()), record_errors: vec![] }
     }
 }
