@@ -1,9 +1,13 @@
 //! ApiVersions (18) v0-4. KIP-511: v3 tells the client's software; KIP-584: features. Computed from the API table.
 
-use ottla_protocol::ErrorCode;
-use ottla_protocol::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
+use ottla_protocol::messages::api_versions_response::{
+    ApiVersion, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
 use ottla_protocol::messages::{ApiKey, ApiVersionsRequest};
 use ottla_protocol::request::RequestError;
+use ottla_protocol::{ErrorCode, StrBytes};
+
+use crate::metadata::{FEATURES, Feature, Image};
 
 use super::{Context, IntoReply, PendingReply, all};
 
@@ -11,7 +15,7 @@ pub async fn handle(context: Context, request: ApiVersionsRequest) -> ApiVersion
     if context.api_version >= 3 && !is_software_name(&request) {
         return ApiVersionsResponse::default().with_error_code(ErrorCode::InvalidRequest.code());
     }
-    table()
+    with_features(table(), &context.broker().image(), context.api_version)
 }
 
 /// A version that is not served: ApiVersions answers in v0 so that the client can choose another one (KIP-511);
@@ -24,6 +28,45 @@ pub fn unsupported(key: i16, version: i16, correlation_id: i32) -> Result<Pendin
     let mut response = table().with_error_code(ErrorCode::UnsupportedVersion.code());
     response.api_keys.retain(|api| api.api_key == key);
     Ok(Box::pin(std::future::ready(response.into_reply(0, correlation_id))))
+}
+
+/// Features whose APIs are served. The others stand in the metadata log, for a Kafka that opens it, but a client that
+/// were told of them would use what is not here.
+const SERVED_FEATURES: [&str; 3] = ["eligible.leader.replicas.version", KRAFT_VERSION, "metadata.version"];
+const KRAFT_VERSION: &str = "kraft.version";
+/// Before it, a client cannot read a lowest level of 0; Kafka leaves such features out.
+const LEVEL_ZERO_SINCE: i16 = 4;
+
+/// KIP-584: what the broker can do, and what the cluster has agreed on.
+fn with_features(response: ApiVersionsResponse, image: &Image, version: i16) -> ApiVersionsResponse {
+    let served = || FEATURES.iter().filter(|feature| SERVED_FEATURES.contains(&feature.name));
+    let supported = served()
+        .filter(|feature| version >= LEVEL_ZERO_SINCE || feature.min_level > 0)
+        .map(|feature| {
+            SupportedFeatureKey::default()
+                .with_name(StrBytes::from_static_str(feature.name))
+                .with_min_version(feature.min_level)
+                .with_max_version(feature.max_level)
+        })
+        .collect();
+    let finalized = served()
+        .filter_map(|feature| Some((feature.name, finalized_level(feature, image)?)))
+        .map(|(name, level)| {
+            FinalizedFeatureKey::default()
+                .with_name(StrBytes::from_static_str(name))
+                .with_max_version_level(level)
+                .with_min_version_level(level)
+        })
+        .collect();
+    response
+        .with_supported_features(supported)
+        .with_finalized_features_epoch(image.offset)
+        .with_finalized_features(finalized)
+}
+
+/// The quorum's own level stands in its log's control records and not in the image: ours begin with the newest.
+fn finalized_level(feature: &Feature, image: &Image) -> Option<i16> {
+    if feature.name == KRAFT_VERSION { Some(feature.max_level) } else { image.feature(feature.name) }
 }
 
 /// Kafka's rule for `client.software.name` and `client.software.version`.
