@@ -18,6 +18,7 @@ mod reconfigure;
 mod topic_options;
 mod waiters;
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ottla_storage::{LogId, LogOptions, Logs, StorageError};
@@ -52,6 +53,8 @@ pub struct Broker {
     partitions: Partitions,
     producer_ids: ProducerIds,
     groups: Arc<GroupCoordinator>,
+    /// When retention is looked at next.
+    retention_due_ms: AtomicI64,
 }
 
 impl Broker {
@@ -70,6 +73,7 @@ impl Broker {
             config: RwLock::new(config),
             partitions: Partitions::new(logs),
             producer_ids: ProducerIds::default(),
+            retention_due_ms: AtomicI64::new(0),
         });
         broker.broker_config_changed();
         broker
@@ -103,9 +107,19 @@ impl Broker {
         self.producer_ids.next(&self.cluster).await
     }
 
-    /// To be called every second or so, off the async threads: what the logs need from time to time.
+    /// To be called every second or so, off the async threads: flushes that are due, files of deleted topics, and each
+    /// `log.retention.check.interval.ms` what retention lets go of.
     pub fn maintain(&self) {
-        self.logs().maintain(self.clock.now_ms());
+        let now_ms = self.clock.now_ms();
+        self.logs().maintain(now_ms);
+        let due_ms = self.retention_due_ms.load(Ordering::Relaxed);
+        if now_ms >= due_ms {
+            self.retention_due_ms
+                .store(now_ms + self.config().log_retention_check_interval_ms, Ordering::Relaxed);
+            for partition in self.partitions.all() {
+                partition.apply_retention(now_ms);
+            }
+        }
     }
 
     /// A clean stop: everything is flushed, so that the next start need look at nothing. Blocks on the disk.

@@ -9,6 +9,7 @@ use ottla_storage::{
     AppendContext, AppendError, Appended, Log, LogId, LogOptions, Read, ReadLimits, StorageError,
 };
 use tokio::sync::Notify;
+use tracing::warn;
 
 use super::waiters::Waiters;
 use crate::config::TopicConfig;
@@ -135,6 +136,13 @@ impl Partition {
             return Ok((epoch, self.log.end_offset()?));
         }
         self.log.end_offset_for_epoch(epoch)
+    }
+
+    /// Lets go of what `retention.ms` and `retention.bytes` no longer keep. Blocks on the disk.
+    pub fn apply_retention(&self, now_ms: i64) {
+        if let Err(error) = self.log.apply_retention(now_ms, self.high_watermark()) {
+            warn!(log = %self.id, %error, "retention failed; it is tried again");
+        }
     }
 
     /// Wakes `waiter` when the partition changes, once.
