@@ -4,25 +4,25 @@
 use std::fmt::Write;
 
 use kafka_protocol::messages::alter_configs_request as legacy;
-use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    AlterConfigsRequest, CreateTopicsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest,
-    ListConfigResourcesRequest, ProduceRequest, TopicName,
+    AlterConfigsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest, ListConfigResourcesRequest,
+    ProduceRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
+use ottla::Broker;
 use ottla_protocol::batch::BatchBuilder;
 
-use crate::support::{Client, start};
+use crate::support::{Client, TempDir, create_topic, start};
 
 #[tokio::test]
 async fn answers_are_those_of_the_reference() {
     let broker = start().await;
     let mut client = Client::connect(&broker).await;
-    create_topic(&mut client, "t").await;
+    create_topic(&mut client, "t", 1).await;
     let mut lines = include_str!("recorded/configs.txt").lines().peekable();
     let mut cases = 0;
     while let Some(question) = lines.next() {
@@ -44,7 +44,7 @@ async fn answers_are_those_of_the_reference() {
 async fn altered_defaults_reach_topics_that_are_in_use() {
     let broker = start().await;
     let mut client = Client::connect(&broker).await;
-    create_topic(&mut client, "t").await;
+    create_topic(&mut client, "t", 1).await;
     assert_eq!(produce(&mut client, "t").await, 0);
     ask(&mut client, "> incremental\t1\tdo\t@4:\tmessage.max.bytes=10").await;
     assert_eq!(produce(&mut client, "t").await, MESSAGE_TOO_LARGE);
@@ -54,6 +54,28 @@ async fn altered_defaults_reach_topics_that_are_in_use() {
     ask(&mut client, "> incremental\t1\tdo\t@4:\tmessage.max.bytes-").await;
     assert_eq!(produce(&mut client, "t").await, 0);
     broker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_altered_outlasts_a_restart() {
+    let data = TempDir::new();
+    let describe = "> describe\t4\tplain\t@4:1\tmessage.max.bytes\t@2:t\tretention.ms\tmax.message.bytes";
+    let mut answers = Vec::new();
+    for start in 0..2 {
+        let broker = Broker::builder().data(data.path()).start().await.unwrap();
+        let mut client = Client::connect(&broker).await;
+        if start == 0 {
+            create_topic(&mut client, "t", 1).await;
+            ask(&mut client, "> incremental\t1\tdo\t@4:1\tmessage.max.bytes=10\t@2:t\tretention.ms=77").await;
+        }
+        answers.push(ask(&mut client, describe).await);
+        assert_eq!(produce(&mut client, "t").await, MESSAGE_TOO_LARGE);
+        broker.stop().await.unwrap();
+    }
+    assert!(
+        answers[0].contains("message.max.bytes=10\t2\t3") && answers[0].contains("retention.ms=77\t1\t5")
+    );
+    assert_eq!(answers[0], answers[1]);
 }
 
 const MESSAGE_TOO_LARGE: i16 = 10;
@@ -86,15 +108,6 @@ async fn a_broker_tells_every_key_with_its_documentation() {
     let undocumented = configs.iter().find(|c| c.documentation.as_deref().is_none_or(str::is_empty));
     assert_eq!(undocumented, None);
     broker.stop().await.unwrap();
-}
-
-async fn create_topic(client: &mut Client, name: &str) {
-    let topic = CreatableTopic::default()
-        .with_name(TopicName(StrBytes::from_string(name.to_owned())))
-        .with_num_partitions(1)
-        .with_replication_factor(1);
-    let request = CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(5000);
-    assert_eq!(client.call(7, &request).await.topics[0].error_code, 0);
 }
 
 async fn ask(client: &mut Client, question: &str) -> String {
