@@ -36,7 +36,8 @@ fn whoever_speaks_another_protocol_is_not_healthy() {
     let address = server.local_addr().unwrap().to_string();
     let answering = thread::spawn(move || {
         let (mut stream, _) = server.accept().unwrap();
-        stream.read(&mut [0; 100]).unwrap();
+        let asked = stream.read(&mut [0; 100]).unwrap();
+        assert!(asked > 0);
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         stream.read(&mut [0]).map_or(0, |read| read)
     });
