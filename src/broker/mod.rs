@@ -148,6 +148,9 @@ impl Broker {
 
     /// Takes the files of a deleted topic out of use; they are removed in the background, and so are its offsets.
     pub fn topic_deleted(&self, topic: &Topic) {
+        if topic.name.as_str() == offsets_log::CONSUMER_OFFSETS {
+            self.groups.unload();
+        }
         let (groups, name, topic_id) = (Arc::clone(&self.groups), topic.name.clone(), topic.id);
         tokio::spawn(async move {
             if let Err(error) = groups.topic_deleted(&name, topic_id).await {

@@ -40,11 +40,11 @@ pub async fn handle(context: Context, request: OffsetCommitRequest) -> OffsetCom
         generation_id: request.generation_id_or_member_epoch,
         retention_ms: Some(request.retention_time_ms).filter(|retention_ms| *retention_ms >= 0),
         may_answer_group_id_not_found: context.api_version >= 9,
-        topics: topics.clone(),
+        topics,
     };
-    let results = match context.broker().groups().commit(commit).await {
+    let results = match context.broker().groups().commit(&commit).await {
         Ok(results) => results,
-        Err(error) => topics.into_iter().map(|topic| refuse_all(topic, error)).collect(),
+        Err(error) => commit.topics.into_iter().map(|topic| refuse_all(topic, error)).collect(),
     };
     OffsetCommitResponse::default().with_topics(merge(refused, results, by_id))
 }

@@ -1,8 +1,10 @@
 use ottla::Broker;
 use ottla_protocol::ErrorCode;
-use ottla_protocol::messages::{FindCoordinatorRequest, MetadataRequest};
+use ottla_protocol::messages::{
+    DeleteTopicsRequest, FindCoordinatorRequest, ListGroupsRequest, MetadataRequest, TopicName,
+};
 
-use crate::groups::text;
+use crate::groups::*;
 use crate::support::Client;
 
 /// The first question makes the topic, so that a group can be joined at once.
@@ -60,5 +62,22 @@ async fn unknown_kinds_of_keys_are_refused() {
         (found.coordinators[0].error_code, &found.coordinators[0].error_message),
         (42, &Some(text("")))
     );
+    broker.stop().await.unwrap();
+}
+
+/// A test may wipe everything between its cases, the groups' own topic as well.
+#[tokio::test]
+async fn groups_go_with_their_topic() {
+    let (broker, mut client) = start().await;
+    assert_eq!(client.call(8, &commit("g", 5)).await.topics[0].partitions[0].error_code, 0);
+    let name = TopicName(text("__consumer_offsets"));
+    let deleted = client.call(5, &DeleteTopicsRequest::default().with_topic_names(vec![name])).await;
+    assert_eq!(deleted.responses[0].error_code, 0);
+    assert_eq!(client.call(3, &heartbeat(&text(""), 0)).await.error_code, NOT_COORDINATOR);
+
+    client.call(3, &FindCoordinatorRequest::default().with_key(text("g"))).await;
+    let listed = client.call(5, &ListGroupsRequest::default()).await;
+    assert_eq!(listed.groups.len(), 0);
+    assert_eq!(client.call(8, &commit("g", 6)).await.topics[0].partitions[0].error_code, 0);
     broker.stop().await.unwrap();
 }

@@ -93,9 +93,9 @@ impl GroupCoordinator {
         shard.run(|machine, now_ms| machine.leave(&leave, now_ms)).await?
     }
 
-    pub async fn commit(self: &Arc<Self>, commit: Commit) -> Result<Vec<TopicResults>, GroupError> {
+    pub async fn commit(self: &Arc<Self>, commit: &Commit) -> Result<Vec<TopicResults>, GroupError> {
         let shard = self.shard_of(&commit.group_id)?;
-        shard.run(|machine, now_ms| machine.commit(&commit, now_ms)).await?
+        shard.run(|machine, now_ms| machine.commit(commit, now_ms)).await?
     }
 
     pub async fn fetch_offsets(
@@ -140,6 +140,12 @@ impl GroupCoordinator {
             self.shard(partition).run(|machine, _| machine.topic_deleted(name, topic_id)).await?;
         }
         Ok(())
+    }
+
+    /// The groups' own topic is gone, and all groups with it.
+    pub fn unload(&self) {
+        let shards = std::mem::take(&mut *self.shards.lock().unwrap_or_else(PoisonError::into_inner));
+        shards.iter().flatten().for_each(|shard| shard.unload());
     }
 
     /// The broker stops: who waits for other members is told to look elsewhere, nobody else waits any more.

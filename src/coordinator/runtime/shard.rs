@@ -108,6 +108,11 @@ impl Shard {
         }
     }
 
+    /// Forgets everything; who waits is told that the coordinator is gone.
+    pub fn unload(&self) {
+        *self.lock() = None;
+    }
+
     /// Fires the timers that are due. A shard that is not loaded has none.
     pub fn fire(self: &Arc<Self>) {
         let now_ms = self.surroundings.clock.now_ms();

@@ -119,7 +119,7 @@ async fn committed(coordinator: &Arc<GroupCoordinator>) -> Option<i64> {
 #[tokio::test]
 async fn offsets_are_there_again_after_a_restart() {
     let log = TestLog::new();
-    coordinator(&log).commit(commit(5)).await.expect("a commit");
+    coordinator(&log).commit(&commit(5)).await.expect("a commit");
     assert_eq!(committed(&coordinator(&log)).await, Some(5));
 }
 
@@ -127,12 +127,12 @@ async fn offsets_are_there_again_after_a_restart() {
 async fn no_answer_leaves_before_the_log_has_it() {
     let log = TestLog::new();
     let coordinator = coordinator(&log);
-    coordinator.commit(commit(5)).await.expect("a commit");
+    coordinator.commit(&commit(5)).await.expect("a commit");
     log.commit(log.appended());
 
     let writing = tokio::spawn({
         let coordinator = Arc::clone(&coordinator);
-        async move { coordinator.commit(commit(6)).await }
+        async move { coordinator.commit(&commit(6)).await }
     });
     while log.appended() < 2 {
         tokio::task::yield_now().await;
@@ -155,9 +155,9 @@ async fn no_answer_leaves_before_the_log_has_it() {
 async fn a_failed_append_takes_everything_back() {
     let log = TestLog::new();
     let coordinator = coordinator(&log);
-    coordinator.commit(commit(5)).await.expect("a commit");
+    coordinator.commit(&commit(5)).await.expect("a commit");
     log.fail_next();
-    assert_eq!(coordinator.commit(commit(6)).await, Err(GroupError::CoordinatorNotAvailable));
+    assert_eq!(coordinator.commit(&commit(6)).await, Err(GroupError::CoordinatorNotAvailable));
     assert_eq!(committed(&coordinator).await, Some(5));
 
     // The same when it turns out later, with others waiting behind.
@@ -165,7 +165,7 @@ async fn a_failed_append_takes_everything_back() {
     log.fail_next();
     let behind = |offset| {
         let coordinator = Arc::clone(&coordinator);
-        tokio::spawn(async move { coordinator.commit(commit(offset)).await })
+        tokio::spawn(async move { coordinator.commit(&commit(offset)).await })
     };
     let first = behind(7);
     let second = behind(8);

@@ -52,8 +52,9 @@ impl GroupShard {
     }
 
     fn check_metadata(&self, partition: &CommitPartition) -> Result<(), GroupError> {
-        // Kafka counts UTF-16 units here.
-        if partition.metadata.encode_utf16().count() > self.config.offset_metadata_max_bytes {
+        // Kafka counts UTF-16 units, of which there are never more than bytes.
+        let limit = self.config.offset_metadata_max_bytes;
+        if partition.metadata.len() > limit && partition.metadata.encode_utf16().count() > limit {
             return Err(GroupError::OffsetMetadataTooLarge);
         }
         Ok(())
