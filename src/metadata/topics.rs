@@ -104,16 +104,11 @@ impl Controller {
         rules: &dyn ConfigRules,
         random: &mut dyn FnMut() -> Uuid,
     ) -> Outcome<TopicResults<CreatedTopic>> {
-        let (topics, mut refused) = without_refused_names(topics);
-        let all = |error: TopicError| {
-            let all = topics.iter().map(|topic| (topic.name.0.clone(), Err(error.clone())));
-            Outcome::unchanged(all.collect())
-        };
-        if total_partitions(&topics, settings) > MAX_PARTITIONS_PER_REQUEST {
-            return all(TopicError::PolicyViolation(
-                "Excessively large number of partitions per request.".into(),
-            ));
+        if total_partitions(topics, settings) > MAX_PARTITIONS_PER_REQUEST {
+            let error = "Excessively large number of partitions per request.";
+            return refuse_all(topics.iter(), TopicError::PolicyViolation(error.into()));
         }
+        let (topics, mut refused) = without_refused_names(topics);
         let mut records = Vec::new();
         let mut results = Vec::with_capacity(topics.len() + refused.len());
         for topic in &topics {
@@ -121,9 +116,8 @@ impl Controller {
             results.push((topic.name.0.clone(), result));
         }
         if records.len() > MAX_RECORDS_PER_REQUEST {
-            return all(TopicError::PolicyViolation(
-                "Unable to perform excessively large batch operation.".into(),
-            ));
+            let error = "Unable to perform excessively large batch operation.";
+            return refuse_all(topics.into_iter(), TopicError::PolicyViolation(error.into()));
         }
         results.append(&mut refused);
         if validate_only {
@@ -462,6 +456,13 @@ fn refuse(name: Option<StrBytes>, id: Uuid, why: &str) -> DeletedTopic {
     DeletedTopic { name, id, result: Err(TopicError::InvalidRequest(why.into())) }
 }
 
+fn refuse_all<'a>(
+    topics: impl Iterator<Item = &'a CreatableTopic>,
+    error: TopicError,
+) -> Outcome<TopicResults<CreatedTopic>> {
+    Outcome::unchanged(topics.map(|topic| (topic.name.0.clone(), Err(error.clone()))).collect())
+}
+
 /// Names that occur twice, and the metadata log's own, never reach the other checks.
 fn without_refused_names(topics: &[CreatableTopic]) -> (Vec<&CreatableTopic>, TopicResults<CreatedTopic>) {
     let mut times: BTreeMap<&str, usize> = BTreeMap::new();
@@ -484,8 +485,8 @@ fn without_refused_names(topics: &[CreatableTopic]) -> (Vec<&CreatableTopic>, To
     (kept.collect(), refused)
 }
 
-fn total_partitions(topics: &[&CreatableTopic], settings: &CreateTopicsSettings) -> i64 {
-    let partitions = |topic: &&CreatableTopic| match topic.num_partitions {
+fn total_partitions(topics: &[CreatableTopic], settings: &CreateTopicsSettings) -> i64 {
+    let partitions = |topic: &CreatableTopic| match topic.num_partitions {
         _ if !topic.assignments.is_empty() => topic.assignments.len() as i64,
         -1 => i64::from(settings.num_partitions),
         wanted => i64::from(wanted.max(0)),
