@@ -266,7 +266,9 @@ fn cluster_settings(config: &Arc<ServerConfig>) -> ClusterSettings {
             config.metadata_log_max_record_bytes_between_snapshots,
         )
         .unwrap_or(u64::MAX),
-        max_snapshot_interval_ms: 0,
+        max_snapshot_interval_ms: config.metadata_log_max_snapshot_interval_ms,
+        segment_bytes: u32::try_from(config.metadata_log_segment_bytes).unwrap_or(u32::MAX),
+        segment_ms: config.metadata_log_segment_ms,
         config_rules: Arc::new(TableRules::new(config.as_ref().clone())),
     }
 }
@@ -313,6 +315,10 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// What the logs need from time to time: flushes that are due, retention, files of deleted topics.
 async fn upkeep(broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
+    let searching = Arc::clone(&broker);
+    if let Err(error) = tokio::task::spawn_blocking(move || searching.remove_strays()).await {
+        warn!(%error, "the search for deleted topics' logs failed");
+    }
     let mut ticks = tokio::time::interval(UPKEEP_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

@@ -1,13 +1,21 @@
-//! The log directories and what lies in them.
+//! The log directories: what lies in them, and what is taken out.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use ottla_protocol::Uuid;
 use ottla_storage::{LogDir, LogId, StorageError};
+use tracing::{info, warn};
 
 use super::Broker;
+use super::cluster::{self, ClusterError};
+use crate::metadata::{DeletedTopic, TopicToDelete};
+
+/// Kafka's mark of a partition's directory.
+const PARTITION_METADATA: &str = "partition.metadata";
 
 impl Broker {
     /// The directories with those of `ids` that lie in them, and their sizes in bytes. A log that nothing was written to
@@ -34,6 +42,55 @@ impl Broker {
             }
         }
         Ok(dirs)
+    }
+
+    /// Takes away logs of topics that were deleted when a crash came before their files had gone. Kafka calls them stray.
+    /// Reads the disk.
+    pub fn remove_strays(&self) {
+        if let Err(error) = self.try_to_remove_strays() {
+            warn!(%error, "the log directories could not be searched for deleted topics");
+        }
+    }
+
+    fn try_to_remove_strays(&self) -> Result<(), StorageError> {
+        let dirs = self.logs().describe()?;
+        let stored = self.logs().stored()?;
+        // Looked at after the directories: a log whose topic has just been created is no stray.
+        let image = self.image();
+        for (topic, partition) in stored {
+            let is_known = image.topic(&topic).is_some_and(|known| known.partition(partition).is_some());
+            // No topic has this id, so that whatever lies there is of an earlier one.
+            let id = LogId { topic: topic.into(), topic_id: Uuid::nil(), partition };
+            // Somebody's own directory that only has such a name is none of ours.
+            let is_log =
+                dirs.iter().any(|dir| dir.path.join(id.dir_name()).join(PARTITION_METADATA).is_file());
+            if is_known || !is_log || &*id.topic == cluster::METADATA_TOPIC {
+                continue;
+            }
+            self.logs().delete(&id, self.clock.now_ms())?;
+            info!(log = %id, "removed a log whose topic had been deleted");
+        }
+        Ok(())
+    }
+
+    /// Deletes topics and takes their files out of use, whether or not the one who asked still waits.
+    pub async fn delete_topics(
+        self: &Arc<Self>,
+        topics: Vec<TopicToDelete>,
+    ) -> Result<Vec<DeletedTopic>, ClusterError> {
+        let broker = Arc::clone(self);
+        let deletion = tokio::spawn(async move {
+            // The names and sizes of what goes are known only until it has gone.
+            let before = broker.image();
+            let deleted = broker.cluster.delete_topics(topics).await?;
+            for topic in deleted.iter().filter(|topic| topic.result.is_ok()) {
+                if let Some(gone) = before.topic_by_id(&topic.id) {
+                    broker.topic_deleted(gone);
+                }
+            }
+            Ok(deleted)
+        });
+        deletion.await.unwrap_or_else(|stopped| Err(ClusterError::Unknown(stopped.to_string())))
     }
 }
 

@@ -81,6 +81,10 @@ pub struct ServerConfig {
     pub log_retention_check_interval_ms: i64,
     pub log_flush_scheduler_interval_ms: i64,
     pub metadata_log_max_record_bytes_between_snapshots: i64,
+    /// 0 is no limit.
+    pub metadata_log_max_snapshot_interval_ms: i64,
+    pub metadata_log_segment_bytes: i32,
+    pub metadata_log_segment_ms: i64,
 }
 
 /// Where a text came from, the strongest first; the numbers are those of DescribeConfigs.
@@ -228,6 +232,9 @@ impl ServerConfig {
             log_flush_scheduler_interval_ms: layers.long("log.flush.scheduler.interval.ms"),
             metadata_log_max_record_bytes_between_snapshots: layers
                 .long("metadata.log.max.record.bytes.between.snapshots"),
+            metadata_log_max_snapshot_interval_ms: layers.long("metadata.log.max.snapshot.interval.ms"),
+            metadata_log_segment_bytes: layers.int("metadata.log.segment.bytes"),
+            metadata_log_segment_ms: layers.long("metadata.log.segment.ms"),
             layers,
         };
         config.check_together()?;

@@ -20,17 +20,10 @@ pub async fn handle(context: Context, request: DeleteTopicsRequest) -> DeleteTop
         };
         return all(topics, error);
     }
-    // The names and sizes of what goes are known only until it has gone.
-    let before = context.broker().image();
-    let deleted = match context.broker().cluster.delete_topics(topics.clone()).await {
+    let deleted = match context.broker().delete_topics(topics.clone()).await {
         Ok(deleted) => deleted,
         Err(error) => return all(topics, error.code()),
     };
-    for topic in deleted.iter().filter(|topic| topic.result.is_ok()) {
-        if let Some(gone) = before.topic_by_id(&topic.id) {
-            context.broker().topic_deleted(gone);
-        }
-    }
     DeleteTopicsResponse::default().with_responses(deleted.iter().map(answer).collect())
 }
 

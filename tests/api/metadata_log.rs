@@ -170,3 +170,36 @@ async fn a_directory_of_another_node_is_refused() {
     let refusal = other.err().expect("the directory belongs to node 1").to_string();
     assert!(refusal.starts_with("Stored node id 1 doesn't match previous node id 2"), "{refusal}");
 }
+
+#[tokio::test]
+async fn a_deleted_topics_files_go_even_when_a_crash_came_between() {
+    let data = TempDir::new();
+    let broker = open(&data).await;
+    let mut client = Client::connect(&broker).await;
+    create_topic(&mut client, "kept", 1).await;
+    let before = topics(&broker).await;
+    broker.stop().await.unwrap();
+    // Logs that the metadata knows nothing of (any more).
+    for stray in ["gone-0", "gone-with-dashes-12", "kept-1"] {
+        let dir = data.path().join(stray);
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join("partition.metadata"), "version: 0\ntopic_id: KhS4CUNISVCzghnRNkHnfw").unwrap();
+        fs::write(dir.join("00000000000000000000.log"), "").unwrap();
+    }
+    fs::create_dir(data.path().join("holiday-2026")).unwrap();
+    let broker = open(&data).await;
+    let is_there = |name: &str| data.path().join(name).exists();
+    for _ in 0..10_000 {
+        if !is_there("gone-0") && !is_there("gone-with-dashes-12") && !is_there("kept-1") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(!is_there("gone-0") && !is_there("gone-with-dashes-12") && !is_there("kept-1"));
+    assert!(is_there("holiday-2026"), "it is not a log");
+    assert_eq!(topics(&broker).await, before);
+    broker.stop().await.unwrap();
+    let broker = open(&data).await;
+    assert_eq!(topics(&broker).await, before);
+    broker.stop().await.unwrap();
+}

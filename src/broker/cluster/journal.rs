@@ -25,7 +25,8 @@ use super::{ClusterError, ClusterSettings, Identity, data_dir, random_kafka_id};
 use crate::clock::Clock;
 use crate::metadata::{Controller, FEATURES, Image, bootstrap_records, encoded, feature_levels};
 
-const METADATA_TOPIC: &str = "__cluster_metadata";
+/// The topic whose only partition is the metadata's log; no client sees it.
+pub const METADATA_TOPIC: &str = "__cluster_metadata";
 
 /// Kafka's constant for it.
 const METADATA_TOPIC_ID: Uuid = Uuid::from_u128(1);
@@ -67,7 +68,13 @@ pub(super) fn open(
     }
     let id = LogId { topic: METADATA_TOPIC.into(), topic_id: METADATA_TOPIC_ID, partition: 0 };
     // Only a snapshot lets go of what is in this log.
-    let options = LogOptions { cleanup_delete: false, cleanup_compact: false, ..LogOptions::default() };
+    let options = LogOptions {
+        segment_bytes: settings.segment_bytes,
+        segment_ms: settings.segment_ms,
+        cleanup_delete: false,
+        cleanup_compact: false,
+        ..LogOptions::default()
+    };
     let log = logs.log(&id, &Arc::new(options));
     let mut journal = Journal {
         log,

@@ -28,6 +28,7 @@ use crate::metadata::{
 
 pub use data_dir::{DataDirError, Identity, prepare};
 pub use ids::{kafka_id, random_kafka_id};
+pub use journal::METADATA_TOPIC;
 
 /// Decisions that may wait for the thread; more are made to wait themselves.
 const QUEUED_DECISIONS: usize = 1024;
@@ -40,6 +41,10 @@ pub struct ClusterSettings {
     pub max_record_bytes_between_snapshots: u64,
     /// metadata.log.max.snapshot.interval.ms; 0: never because of time
     pub max_snapshot_interval_ms: i64,
+    /// metadata.log.segment.bytes
+    pub segment_bytes: u32,
+    /// metadata.log.segment.ms
+    pub segment_ms: i64,
     pub config_rules: Arc<dyn ConfigRules>,
 }
 
