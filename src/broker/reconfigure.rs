@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use tracing::warn;
 
-use super::Broker;
+use super::{Broker, TableRules};
 use crate::config::Texts;
 use crate::metadata::{Image, ResourceType};
 
@@ -23,6 +23,7 @@ impl Broker {
                 return warn!(%why, "the altered configuration does not fit together: the old one stays");
             }
         };
+        self.cluster.set_config_rules(Arc::new(TableRules::new(changed.as_ref().clone())));
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = changed;
         let mut by_topic = HashMap::new();
         for partition in self.partitions.all() {

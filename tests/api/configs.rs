@@ -57,6 +57,19 @@ async fn altered_defaults_reach_topics_that_are_in_use() {
 }
 
 #[tokio::test]
+async fn a_topic_is_checked_against_the_defaults_that_brokers_have_now() {
+    let broker = start().await;
+    let mut client = Client::connect(&broker).await;
+    create_topic(&mut client, "t", 1).await;
+    let change = "> incremental\t1\tvalidate\t@2:t\tmin.compaction.lag.ms=2000";
+    assert_eq!(ask(&mut client, change).await, "< 0\t\\N\n");
+    ask(&mut client, "> incremental\t1\tdo\t@4:\tlog.cleaner.max.compaction.lag.ms=1000").await;
+    let refused = "conflict topic config setting min.compaction.lag.ms (2000) > max.compaction.lag.ms (1000)";
+    assert_eq!(ask(&mut client, change).await, format!("< 40\t{refused}\n"));
+    broker.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_was_altered_outlasts_a_restart() {
     let data = TempDir::new();
     let describe = "> describe\t4\tplain\t@4:1\tmessage.max.bytes\t@2:t\tretention.ms\tmax.message.bytes";

@@ -11,7 +11,7 @@ mod snapshot_file;
 mod writer;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
@@ -74,7 +74,7 @@ impl std::error::Error for ClusterError {}
 /// The cluster as this node knows it.
 pub struct Cluster {
     identity: Identity,
-    settings: ClusterSettings,
+    settings: RwLock<ClusterSettings>,
     images: watch::Receiver<Arc<Image>>,
     decisions: mpsc::Sender<writer::Message>,
 }
@@ -99,7 +99,7 @@ impl Cluster {
         let (decisions, queue) = mpsc::channel(QUEUED_DECISIONS);
         writer::start(journal, controller, publish, queue, clock)
             .map_err(|error| ClusterError::Unavailable(error.to_string()))?;
-        Ok(Cluster { identity, settings, images, decisions })
+        Ok(Cluster { identity, settings: RwLock::new(settings), images, decisions })
     }
 
     pub fn node_id(&self) -> i32 {
@@ -109,6 +109,15 @@ impl Cluster {
     /// As Kafka writes it: 22 characters.
     pub fn cluster_id(&self) -> &StrBytes {
         &self.identity.cluster_id
+    }
+
+    /// Checks configurations by these rules from now on: the brokers' defaults have changed.
+    pub fn set_config_rules(&self, rules: Arc<dyn ConfigRules>) {
+        self.settings.write().unwrap_or_else(PoisonError::into_inner).config_rules = rules;
+    }
+
+    fn settings(&self) -> ClusterSettings {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is committed now.
@@ -158,7 +167,7 @@ impl Cluster {
         topics: Vec<CreatableTopic>,
         validate_only: bool,
     ) -> Result<TopicResults<CreatedTopic>, ClusterError> {
-        let settings = self.settings.clone();
+        let settings = self.settings();
         self.decide(move |controller| {
             let rules = &*settings.config_rules;
             controller.create_topics(
@@ -192,7 +201,7 @@ impl Cluster {
         changes: Vec<ConfigChange>,
         validate_only: bool,
     ) -> Result<Vec<ConfigResult>, ClusterError> {
-        let rules = self.settings.config_rules.clone();
+        let rules = self.settings().config_rules;
         self.decide(move |controller| controller.alter_configs(&changes, validate_only, &*rules)).await
     }
 
