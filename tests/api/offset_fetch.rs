@@ -2,7 +2,7 @@ use ottla::Broker;
 use ottla_protocol::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
 };
-use ottla_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
+use ottla_protocol::messages::{DeleteTopicsRequest, OffsetFetchRequest, OffsetFetchResponse, TopicName};
 use ottla_protocol::{StrBytes, Uuid};
 
 use crate::groups::*;
@@ -112,7 +112,7 @@ async fn offsets_are_there_after_a_restart() {
         let broker = Broker::builder().data(&dir).start().await.unwrap();
         let mut client = Client::connect(&broker).await;
         if !restart {
-            crate::groups::make_topic(&mut client).await;
+            make_topic(&mut client).await;
         }
         let fetched = client.call(7, &single("g", Some(vec![("t", vec![0])]))).await;
         assert_eq!(fetched.topics[0].partitions[0].committed_offset, expected);
@@ -121,4 +121,19 @@ async fn offsets_are_there_after_a_restart() {
         broker.stop().await.unwrap();
     }
     std::fs::remove_dir_all(&dir).unwrap();
+}
+
+/// A topic of the same name begins anew: nobody has read it yet.
+#[tokio::test]
+async fn offsets_go_with_their_topic() {
+    let (broker, mut client) = start().await;
+    client.call(9, &commit("g", 5)).await;
+    let name = TopicName(text("t"));
+    client.call(5, &DeleteTopicsRequest::default().with_topic_names(vec![name])).await;
+    // The tombstones are written behind the answer.
+    while !offsets(&client.call(7, &single("g", None)).await).is_empty() {}
+    make_topic(&mut client).await;
+    let fetched = client.call(7, &single("g", Some(vec![("t", vec![0])]))).await;
+    assert_eq!(fetched.topics[0].partitions[0].committed_offset, -1);
+    broker.stop().await.unwrap();
 }

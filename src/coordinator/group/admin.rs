@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use ottla_protocol::StrBytes;
 
 use super::commands::{DescribedGroup, DescribedMember, ListedGroup};
@@ -24,7 +23,7 @@ impl GroupShard {
         self.live.iter().map(listed).collect()
     }
 
-    /// One group. Only a stable one has a protocol and assignments to show.
+    /// One group. Only a stable one has a protocol to show; what its members had before a rebalance stays to be seen.
     pub fn describe(&self, group_id: &StrBytes) -> Result<DescribedGroup, GroupError> {
         let group = self.group(group_id).ok_or(GroupError::GroupIdNotFound)?;
         let protocol = group.protocol.as_ref().filter(|_| group.state == State::Stable);
@@ -63,6 +62,6 @@ fn describe_member(member: &Arc<Member>, protocol: Option<&StrBytes>) -> Describ
         client_id: member.client_id.clone(),
         client_host: member.client_host.clone(),
         metadata: protocol.map(|protocol| member.metadata(protocol)).unwrap_or_default(),
-        assignment: protocol.map_or_else(Bytes::new, |_| member.assignment.clone()),
+        assignment: member.assignment.clone(),
     }
 }

@@ -222,7 +222,7 @@ pub struct DescribedGroup {
     pub members: Vec<DescribedMember>,
 }
 
-/// A member in DescribeGroups; `metadata` and `assignment` are empty unless the group is stable.
+/// A member in DescribeGroups; `metadata` is empty unless the group is stable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DescribedMember {
     pub member_id: StrBytes,
