@@ -235,6 +235,9 @@ def table(client, resource):
             continue
         flags = [word for word in ("is_read_only", "is_sensitive") if getattr(entry, word)]
         synonyms = sorted(f"{s.name}={s.value}({ConfigSource(s.source).name})" for s in entry.synonyms.values())
+        if ConfigSource(entry.source) == ConfigSource.STATIC_BROKER_CONFIG:
+            # What these tests set, they set because the two brokers' defaults differ.
+            synonyms = []
         print(f"{resource.restype.name} {key}={entry.value} {ConfigSource(entry.source).name}", *flags, *synonyms)
 
 

@@ -70,7 +70,17 @@ fn configs(config: &ServerConfig, overrides: &Configs) -> Vec<CreatableTopicConf
     describe_topic(config, overrides).into_iter().map(entry).collect()
 }
 
+/// A message that quotes a name of 32,767 characters is too long for the answer. Kafka fails to write it and answers
+/// with its error for that.
 fn refused(name: TopicName, error: ErrorCode, message: Option<StrBytes>) -> CreatableTopicResult {
+    let fits = message.as_ref().is_none_or(|message| i16::try_from(message.len()).is_ok());
+    let (error, message) = match fits {
+        true => (error, message),
+        false => {
+            let error = ErrorCode::UnknownServerError;
+            (error, Some(StrBytes::from_static_str(error.message())))
+        }
+    };
     CreatableTopicResult::default()
         .with_name(name)
         .with_error_code(error.code())

@@ -106,6 +106,20 @@ async fn names_twice_and_invalid_configurations_are_refused() {
     broker.stop().await.unwrap();
 }
 
+/// The message would quote the name, and a string of the protocol has room for no more than the name itself.
+#[tokio::test]
+async fn a_name_of_32767_characters_is_refused_and_answered() {
+    let broker = start().await;
+    let mut client = Client::connect(&broker).await;
+    let name = "x".repeat(32_767);
+    let request = CreateTopicsRequest::default().with_topics(vec![topic(&name, 1)]);
+    for version in [2, 7] {
+        let response = client.call(version, &request).await;
+        assert_eq!(response.topics[0].error_code, -1, "v{version}, recorded from Kafka 4.3.1");
+    }
+    broker.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn topics_are_deleted_by_name_in_every_version() {
     let broker = start().await;
