@@ -15,10 +15,10 @@ mod partition;
 mod partitions;
 mod producer_ids;
 mod reconfigure;
+mod retention;
 mod topic_options;
 mod waiters;
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ottla_storage::{LogId, LogOptions, Logs, StorageError};
@@ -35,6 +35,7 @@ use loggers::Loggers;
 use offsets_log::OffsetsLog;
 use partitions::Partitions;
 use producer_ids::ProducerIds;
+use retention::RetentionChecks;
 
 pub use config_rules::TableRules;
 pub use endpoint::Endpoint;
@@ -52,9 +53,8 @@ pub struct Broker {
     config: RwLock<Arc<ServerConfig>>,
     partitions: Partitions,
     producer_ids: ProducerIds,
+    retention_checks: RetentionChecks,
     groups: Arc<GroupCoordinator>,
-    /// When retention is looked at next.
-    retention_due_ms: AtomicI64,
 }
 
 impl Broker {
@@ -73,7 +73,7 @@ impl Broker {
             config: RwLock::new(config),
             partitions: Partitions::new(logs),
             producer_ids: ProducerIds::default(),
-            retention_due_ms: AtomicI64::new(0),
+            retention_checks: RetentionChecks::default(),
         });
         broker.broker_config_changed();
         broker
@@ -111,15 +111,8 @@ impl Broker {
     /// `log.retention.check.interval.ms` what retention lets go of.
     pub fn maintain(&self) {
         let now_ms = self.clock.now_ms();
+        self.apply_retention(now_ms);
         self.logs().maintain(now_ms);
-        let due_ms = self.retention_due_ms.load(Ordering::Relaxed);
-        if now_ms >= due_ms {
-            self.retention_due_ms
-                .store(now_ms + self.config().log_retention_check_interval_ms, Ordering::Relaxed);
-            for partition in self.partitions.all() {
-                partition.apply_retention(now_ms);
-            }
-        }
     }
 
     /// A clean stop: everything is flushed, so that the next start need look at nothing. Blocks on the disk.

@@ -18,5 +18,6 @@ mod metadata_log;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
+mod retention;
 mod sync_group;
 mod topics;
