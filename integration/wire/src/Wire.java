@@ -225,7 +225,7 @@ public class Wire {
         if (node instanceof ArrayNode array) {
             List<JsonNode> items = new ArrayList<>();
             array.forEach(item -> {
-                if (!isLater(item)) items.add(alike(item, name));
+                if (!isLater(item) && !isForeign(item)) items.add(alike(item, name));
             });
             items.sort(Comparator.comparing(Wire::sortKey));
             return JSON.createArrayNode().addAll(items);
@@ -233,6 +233,11 @@ public class Wire {
         if (name.equals("sessionId")) return new TextNode(node.asInt() == 0 ? "none" : "a session");
         if (UNLIKE.contains(name)) return new TextNode(isUnset(node) ? "unset" : "set");
         return node.isTextual() ? new TextNode(UUID.matcher(node.asText()).replaceAll("UUID")) : node;
+    }
+
+    /** Another scenario's group, beside this one on the same broker. */
+    boolean isForeign(JsonNode item) {
+        return item.has("protocolType") && item.has("groupId") && item.size() <= 4 && !item.get("groupId").asText().startsWith(known.get("T"));
     }
 
     static boolean isLater(JsonNode item) {
