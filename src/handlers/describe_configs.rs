@@ -16,7 +16,14 @@ use crate::metadata::{ResourceType, validate_topic_name};
 
 pub async fn handle(context: Context, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
     let shown = Shown { synonyms: request.include_synonyms, documentation: request.include_documentation };
-    let results = request.resources.into_iter().map(|resource| describe(&context, resource, shown)).collect();
+    // A type that does not exist spoils the whole request, as in Kafka.
+    let is_spoiled =
+        request.resources.iter().any(|asked| ResourceType::from_id(asked.resource_type).is_none());
+    let results = request
+        .resources
+        .into_iter()
+        .map(|resource| if is_spoiled { spoiled(resource) } else { describe(&context, resource, shown) })
+        .collect();
     DescribeConfigsResponse::default().with_results(results)
 }
 
@@ -45,6 +52,15 @@ fn describe(context: &Context, resource: DescribeConfigsResource, shown: Shown) 
             result.with_error_code(code.code()).with_error_message(Some(StrBytes::from_string(message)))
         }
     }
+}
+
+fn spoiled(resource: DescribeConfigsResource) -> DescribeConfigsResult {
+    let message = StrBytes::from_static_str(ErrorCode::InvalidRequest.message());
+    DescribeConfigsResult::default()
+        .with_resource_type(resource.resource_type)
+        .with_resource_name(resource.resource_name)
+        .with_error_code(ErrorCode::InvalidRequest.code())
+        .with_error_message(Some(message))
 }
 
 fn entries(context: &Context, resource_type: i8, name: &str) -> Result<Vec<ConfigEntry>, Refused> {

@@ -173,12 +173,7 @@ fn check_request(
         return Err(ErrorCode::InvalidRequiredAcks.into());
     }
     if is_internal(&topic.name) && context.client_id() != ADMIN_CLIENT_ID {
-        let message = format!("Cannot append to internal topic {}", &*topic.name);
-        return Err(Refusal {
-            code: ErrorCode::InvalidTopicException,
-            message: Some(message),
-            record_errors: vec![],
-        });
+        return Err(ErrorCode::InvalidTopicException.into());
     }
     if acks == ACKS_ALL && led.isr < usize::try_from(min_insync_replicas).unwrap_or(0).min(led.replicas) {
         return Err(ErrorCode::NotEnoughReplicas.into());
