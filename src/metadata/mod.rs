@@ -13,6 +13,7 @@ mod configs;
 mod controller;
 mod encoding;
 mod image;
+mod placement;
 mod producer_ids;
 mod snapshot;
 mod topic_names;

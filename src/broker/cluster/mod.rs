@@ -8,6 +8,8 @@ mod data_dir;
 mod ids;
 mod journal;
 mod snapshot_file;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::fmt;
