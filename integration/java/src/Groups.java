@@ -22,6 +22,7 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.RebalanceInProgressException;
 
 /** Consumer groups: members that come and go, both protocols, static members, patterns, commits. */
 final class Groups {
@@ -51,7 +52,7 @@ final class Groups {
 
         private void run() {
             try {
-                while (!leaving) {
+                while (!leaving || isRebalancing()) {
                     for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofMillis(100))) {
                         seen.add(record.topic() + " " + record.value());
                         TopicPartition place = new TopicPartition(record.topic(), record.partition());
@@ -62,6 +63,18 @@ final class Groups {
             } catch (RuntimeException failure) {
                 error = Kit.errorName(failure);
                 consumer.close();
+            }
+        }
+
+        /** A member that leaves in the middle of a rebalance loses its partitions without being asked to give them back. */
+        private boolean isRebalancing() {
+            Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>(positions);
+            offsets.keySet().retainAll(partitions);
+            try {
+                consumer.commitSync(offsets);
+                return false;
+            } catch (RebalanceInProgressException rebalancing) {
+                return true;
             }
         }
 
