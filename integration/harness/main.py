@@ -58,7 +58,7 @@ def arguments(words):
     parser.add_argument("--keep", action="store_true", help="leave data and logs")
     parser.add_argument("--list", action="store_true", help="print what would run")
     parser.add_argument("--jobs", type=int, default=(os.cpu_count() or 2) + 1, help="scenarios at a time")
-    parser.add_argument("--rounds", type=int, default=5, help="how often kill9 kills")
+    parser.add_argument("--rounds", type=int, default=50, help="how often kill9 kills")
     options = parser.parse_args(words)
     options.kinds = ["ottla", "kafka"] if options.broker == "both" else [options.broker]
     if options.record:
@@ -184,14 +184,19 @@ class Run:
     def check_files(self):
         """Kafka's own tool reads every file that Ottla wrote."""
         self.stop_brokers()
-        for broker in self.started:
-            # Of bad input, the reference too stores batches that its dump-log then complains of.
-            if broker.kind == "ottla" and broker.data.exists() and broker.dir.parent.name != "bad-input":
-                begin = time.monotonic()
-                problem = dumplog.check(broker.data)
-                name = broker.dir.parent.name if broker.dir.name == "ottla" else "shared"
-                client = broker.dir.parent.parent.name if broker.dir.name == "ottla" else "all"
-                self.verdict("dump-log", f"{client}/{name}", problem, time.monotonic() - begin)
+        # Of bad input, the reference too stores batches that its dump-log then complains of.
+        written = [
+            broker for broker in self.started
+            if broker.kind == "ottla" and broker.data.exists() and broker.dir.parent.name != "bad-input"
+        ]
+        with ThreadPoolExecutor(self.options.jobs) as pool:
+            list(pool.map(self.check_files_of, written))
+
+    def check_files_of(self, broker):
+        begin = time.monotonic()
+        place = broker.dir.relative_to(self.dir).parts
+        name = "/".join(place[:2]) if len(place) == 3 else "shared"
+        self.verdict("dump-log", name, dumplog.check(broker.data), time.monotonic() - begin)
 
     def verdict(self, client, scenario, problem, seconds):
         with self.lock:

@@ -85,13 +85,11 @@ class Load:
         while not self.stopping.is_set():
             # Not more under way than a restart can delay, so that a round has an end.
             if len(self.producer) < 2000:
-                number = self.produced
-                self.producer.produce(self.topic, f"{number}", partition=number % PARTITIONS, on_delivery=self.report)
-                self.produced += 1
-                if number % 10 == 0:
-                    self.producer.poll(0.002)
-            else:
-                self.producer.poll(0.05)
+                for _ in range(10):
+                    number = self.produced
+                    self.producer.produce(self.topic, f"{number}", partition=number % PARTITIONS, on_delivery=self.report)
+                    self.produced += 1
+            self.producer.poll(0.01)
 
     def report(self, error, message):
         if error:

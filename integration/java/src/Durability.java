@@ -99,7 +99,7 @@ final class Durability {
                         }
                     });
                     if (number % 10 == 0) {
-                        java.util.concurrent.locks.LockSupport.parkNanos(2_000_000);
+                        java.util.concurrent.locks.LockSupport.parkNanos(10_000_000);
                     }
                 }
             });
