@@ -169,38 +169,50 @@ impl MetaProperties {
     }
 }
 
-/// The quorum's epoch as this node last knew it; 0 when there is none yet.
+/// The quorum's epoch as this node last knew it; 0 when there is none yet, or a power cut left an empty file: the log
+/// then knows.
 pub(super) fn read_quorum_epoch(metadata_dir: &Path) -> io::Result<i32> {
     let text = match fs::read_to_string(metadata_dir.join(QUORUM_STATE)) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(error),
     };
+    if text.is_empty() {
+        return Ok(0);
+    }
     let number = text.split_once("\"leaderEpoch\":").and_then(|(_, rest)| {
         rest.trim_start().split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok())
     });
     number.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "quorum-state has no leaderEpoch"))
 }
 
-/// Notes that this node leads in `epoch`, before it writes anything in it.
+/// Notes that this node leads in `epoch`. Not synced: the log's first batch in this epoch says the same, and is on the
+/// disk before anything is answered.
 pub(super) fn write_quorum_state(metadata_dir: &Path, leader_id: i32, epoch: i32) -> io::Result<()> {
     let nobody = kafka_id(&Uuid::nil());
     let text = format!(
         r#"{{"leaderId":{leader_id},"leaderEpoch":{epoch},"votedId":-1,"votedDirectoryId":"{nobody}","data_version":1}}"#
     );
-    replace(&metadata_dir.join(QUORUM_STATE), text.as_bytes())
+    let path = metadata_dir.join(QUORUM_STATE);
+    let part = part_of(&path);
+    fs::write(&part, text)?;
+    fs::rename(&part, &path)
 }
 
 /// Writes a file so that a crash leaves the old or the new one.
-pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".tmp");
-    let part = PathBuf::from(part);
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let part = part_of(path);
     let mut file = File::create(&part)?;
     file.write_all(content)?;
     file.sync_data()?;
     fs::rename(&part, path)?;
     sync_parent(path)
+}
+
+fn part_of(path: &Path) -> PathBuf {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".tmp");
+    PathBuf::from(part)
 }
 
 /// Makes a rename last; only Unix has directories that can be synced.

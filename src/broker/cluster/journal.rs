@@ -154,7 +154,9 @@ impl Journal {
             Some(dir) => snapshot_file::list(dir).map_err(unavailable)?,
             None => Vec::new(),
         };
-        if let (Some(dir), Some(newest)) = (&self.dir, snapshots.last()) {
+        // The one that begins a log holds no records, and may have been lost to a power cut.
+        let newest = snapshots.last().filter(|newest| newest.end_offset > 0);
+        if let (Some(dir), Some(newest)) = (&self.dir, newest) {
             let path = newest.path_in(dir);
             snapshot_file::read(&path, |record| loading.replay(record))
                 .map_err(|error| ClusterError::Unavailable(format!("{}: {error}", path.display())))?;
@@ -250,11 +252,12 @@ impl Journal {
         let frame = Frame { epoch: 0, now_ms, last_contained_log_timestamp: 0, quorum: &[] };
         if let Some(root) = dir.parent() {
             let path = root.join("bootstrap.checkpoint");
-            snapshot_file::write(&path, &frame, feature_levels()).map_err(unavailable)?;
+            let _written = snapshot_file::write(&path, &frame, feature_levels()).map_err(unavailable)?;
         }
         let frame = Frame { epoch: 0, now_ms, last_contained_log_timestamp: now_ms, quorum: &self.quorum };
-        let first = SnapshotId { end_offset: 0, epoch: 0 };
-        snapshot_file::write(&first.path_in(dir), &frame, std::iter::empty()).map_err(unavailable)
+        let path = SnapshotId { end_offset: 0, epoch: 0 }.path_in(dir);
+        let _written = snapshot_file::write(&path, &frame, std::iter::empty()).map_err(unavailable)?;
+        Ok(())
     }
 
     fn append_batches(&mut self, batches: Vec<RecordBatch>, now_ms: i64) -> Result<(), ClusterError> {
@@ -348,7 +351,8 @@ fn make_snapshot(
     if let Some(dir) = dir {
         let frame =
             Frame { epoch: image.epoch, now_ms, last_contained_log_timestamp: last_append_ms, quorum };
-        snapshot_file::write(&id.path_in(dir), &frame, image.records()).map_err(|error| error.to_string())?;
+        snapshot_file::write_durably(&id.path_in(dir), &frame, image.records())
+            .map_err(|error| error.to_string())?;
     }
     log.set_start_offset(id.end_offset, now_ms).map_err(|error| error.to_string())?;
     if let Some(dir) = dir {

@@ -66,14 +66,25 @@ pub(super) struct Frame<'a> {
     pub quorum: &'a [ControlRecord],
 }
 
-/// Writes a whole snapshot, synced, under its name.
-pub(super) fn write(
+/// Writes a whole snapshot, and gives it its name when the disk has it: the log before it may go then.
+pub(super) fn write_durably(
     path: &Path,
     frame: &Frame<'_>,
     records: impl Iterator<Item = MetadataRecord>,
 ) -> io::Result<()> {
     let part = path.with_extension("checkpoint.part");
-    let mut file = BufWriter::new(File::create(&part)?);
+    write(&part, frame, records)?.sync_data()?;
+    fs::rename(&part, path)?;
+    sync_parent(path)
+}
+
+/// Writes a snapshot that repeats what the log says, and that nothing depends on.
+pub(super) fn write(
+    path: &Path,
+    frame: &Frame<'_>,
+    records: impl Iterator<Item = MetadataRecord>,
+) -> io::Result<File> {
+    let mut file = BufWriter::new(File::create(path)?);
     let timestamp = frame.last_contained_log_timestamp;
     let header = SnapshotHeaderRecord { version: 0, last_contained_log_timestamp: timestamp };
     let mut builder = control_batch(0, frame);
@@ -98,9 +109,7 @@ pub(super) fn write(
     let footer = ControlRecord::SnapshotFooter(SnapshotFooterRecord { version: 0 });
     append_control(&mut builder, frame.now_ms, &footer)?;
     file.write_all(builder.build().bytes())?;
-    file.into_inner().map_err(|error| error.into_error())?.sync_data()?;
-    fs::rename(&part, path)?;
-    sync_parent(path)
+    file.into_inner().map_err(|error| error.into_error())
 }
 
 /// The snapshot's records, one by one. An error for anything that is not a whole snapshot.
