@@ -6,6 +6,7 @@ use ottla_protocol::{StrBytes, Uuid};
 use ottla_storage::{LogId, StorageError};
 
 use super::Broker;
+use super::blocking::in_place;
 use super::partition::Partition;
 use crate::metadata::{Image, Topic};
 
@@ -83,13 +84,26 @@ impl Broker {
         let (isr, replicas) = (placed.membership.isr.len(), placed.membership.replicas.len());
         let partition = match self.partitions.get(topic.id, index) {
             Some(partition) => partition,
-            None => self.open(image, topic, index).map_err(LookupError::Storage)?,
+            None => in_place(|| self.open(image, topic, index))?,
         };
         Ok(Led { partition, leader_epoch, isr, replicas })
     }
 
-    fn open(&self, image: &Image, topic: &Topic, index: i32) -> Result<Arc<Partition>, StorageError> {
+    /// Opens a log, which may have to recover it from the disk.
+    fn open(&self, image: &Image, topic: &Topic, index: i32) -> Result<Arc<Partition>, LookupError> {
         let id = LogId { topic: Arc::from(&*topic.name), topic_id: topic.id, partition: index };
-        self.partitions.open(id, || self.topic_config(image, &topic.name))
+        let opened = self.partitions.open(id.clone(), || self.topic_config(image, &topic.name));
+        // Whoever deletes or alters the topic from now on finds the partition; what they did until now is made good here.
+        let now = self.image();
+        if now.topic_by_id(&topic.id).is_none() {
+            self.partition_deleted(&id);
+            return Err(LookupError::UnknownTopicOrPartition);
+        }
+        let partition = opened.map_err(LookupError::Storage)?;
+        if !std::ptr::eq(image, &raw const *now) {
+            let (config, options) = self.topic_config(&now, &topic.name);
+            partition.set_config(config, options);
+        }
+        Ok(partition)
     }
 }

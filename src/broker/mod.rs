@@ -3,6 +3,7 @@
 //! Enters: calls from handlers. Leaves: appends, reads, wake-ups. May use: coordinator, metadata, storage, config.
 
 mod auto_topics;
+mod blocking;
 pub mod cluster;
 mod config_rules;
 mod endpoint;
@@ -37,10 +38,11 @@ use partitions::Partitions;
 use producer_ids::ProducerIds;
 use retention::RetentionChecks;
 
+pub use blocking::in_place;
 pub use config_rules::TableRules;
 pub use endpoint::Endpoint;
 pub use lookup::{Led, LookupError, TopicRef};
-pub use partition::{Isolation, Partition};
+pub use partition::{Isolation, Partition, Visible};
 pub use producer_ids::ProducerIdError;
 pub use topic_options::validation_rules;
 
@@ -150,12 +152,15 @@ impl Broker {
                 error!(?error, topic = &*name, "the offsets in a deleted topic could not be removed");
             }
         });
-        let now_ms = self.clock.now_ms();
         for partition in 0..topic.partition_count() {
             let id = LogId { topic: Arc::from(&*topic.name), topic_id: topic.id, partition };
-            if let Err(error) = self.partitions.delete(&id, now_ms) {
-                error!(log = %id, %error, "a deleted partition's files could not be removed");
-            }
+            self.partition_deleted(&id);
+        }
+    }
+
+    fn partition_deleted(&self, id: &LogId) {
+        if let Err(error) = self.partitions.delete(id, self.clock.now_ms()) {
+            error!(log = %id, %error, "a deleted partition's files could not be removed");
         }
     }
 }

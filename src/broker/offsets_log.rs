@@ -5,10 +5,10 @@ use std::sync::Weak;
 use ottla_protocol::StrBytes;
 use ottla_protocol::batch::{Batches, RecordBatch, ValidatedBatches};
 use ottla_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
-use ottla_storage::{AppendContext, AppendError, Origin, StorageError};
+use ottla_storage::{AppendContext, AppendError, Appended, Origin, StorageError};
 use tracing::warn;
 
-use super::{Broker, Isolation, Led, LookupError};
+use super::{Broker, Led, LookupError};
 use crate::coordinator::runtime::{CoordinatorLog, LogError, LogFuture};
 use crate::metadata::TopicError;
 
@@ -38,7 +38,7 @@ impl OffsetsLog {
         })
     }
 
-    fn submit(&self, partition: i32, batch: RecordBatch) -> Result<ottla_storage::Commit, LogError> {
+    fn submit(&self, partition: i32, batch: RecordBatch) -> Result<(Led, Appended), LogError> {
         let broker = self.broker.upgrade().ok_or(LogError::Unavailable)?;
         let led = self.led(partition)?;
         let context = AppendContext {
@@ -47,7 +47,7 @@ impl OffsetsLog {
             origin: Origin::Coordinator,
         };
         match led.partition.append(ValidatedBatches::internal([batch]), context) {
-            Ok(appended) => Ok(appended.commit),
+            Ok(appended) => Ok((led, appended)),
             Err(AppendError::Storage(error)) => Err(unavailable(error)),
             Err(error) => {
                 warn!(partition, %error, "a batch of the group coordinator was refused");
@@ -85,7 +85,10 @@ impl CoordinatorLog for OffsetsLog {
 
     fn append(&self, partition: i32, batch: RecordBatch) -> LogFuture<()> {
         let submitted = self.submit(partition, batch);
-        Box::pin(async move { submitted?.await.map_err(unavailable) })
+        Box::pin(async move {
+            let (led, appended) = submitted?;
+            led.partition.committed(appended).await.map_err(unavailable)
+        })
     }
 
     fn read(&self, partition: i32, offset: i64) -> LogFuture<Vec<RecordBatch>> {
@@ -93,12 +96,14 @@ impl CoordinatorLog for OffsetsLog {
         Box::pin(async move {
             let partition = led?.partition;
             let offset = offset.max(partition.log().start_offset().map_err(unavailable)?);
-            if offset >= partition.high_watermark() {
+            let end = partition.high_watermark();
+            if offset >= end {
                 return Ok(Vec::new());
             }
-            let read = partition.read(offset, LOAD_BUFFER_BYTES, true, Isolation::ReadUncommitted).await;
-            let chunks = read.map_err(unavailable)?;
-            let batches: Result<Vec<RecordBatch>, _> = chunks.into_iter().flat_map(Batches::new).collect();
+            let read = partition.read(offset, LOAD_BUFFER_BYTES, true, end).await;
+            let records = read.map_err(unavailable)?;
+            let batches: Result<Vec<RecordBatch>, _> =
+                records.chunks.into_iter().flat_map(Batches::new).collect();
             batches.map_err(|_| LogError::Corrupt)
         })
     }

@@ -3,10 +3,9 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use bytes::Bytes;
 use ottla_protocol::batch::ValidatedBatches;
 use ottla_storage::{
-    AppendContext, AppendError, Appended, Log, LogId, LogOptions, Read, ReadLimits, StorageError,
+    AppendContext, AppendError, Appended, Log, LogId, LogOptions, Read, ReadLimits, Records, StorageError,
 };
 use tokio::sync::Notify;
 use tracing::warn;
@@ -21,6 +20,25 @@ pub enum Isolation {
     ReadUncommitted,
     /// Up to the last stable offset (KIP-98).
     ReadCommitted,
+}
+
+/// How far a partition can be read. What is read after it was taken is kept within it, so that a reader never has
+/// records past the high watermark that it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Visible {
+    pub log_start_offset: i64,
+    pub high_watermark: i64,
+    /// The end of what `read_committed` sees (LSO); never past the high watermark.
+    pub last_stable_offset: i64,
+}
+
+impl Visible {
+    pub fn end(&self, isolation: Isolation) -> i64 {
+        match isolation {
+            Isolation::ReadUncommitted => self.high_watermark,
+            Isolation::ReadCommitted => self.last_stable_offset,
+        }
+    }
 }
 
 pub struct Partition {
@@ -58,8 +76,8 @@ impl Partition {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
-    /// Appends in the order of the calls. Readers see the records, and the caller may answer, when the commit is
-    /// there: at once, unless the flush settings make the log wait for the disk.
+    /// Appends in the order of the calls. Readers see the records when the commit is there: at once, unless the flush
+    /// settings make the log wait for the disk. Who answers for them waits by [`Partition::committed`].
     pub fn append(
         self: &Arc<Self>,
         batches: ValidatedBatches,
@@ -70,15 +88,21 @@ impl Partition {
         if appended.commit.is_ready() {
             self.commit_up_to(next_offset);
         } else {
-            // Not the caller's business: it may be gone before the disk has answered.
-            let (partition, commit) = (Arc::clone(self), appended.commit.clone());
-            tokio::spawn(async move {
-                if commit.await.is_ok() {
-                    partition.commit_up_to(next_offset);
-                }
-            });
+            // Whatever becomes of the caller: it may be gone before the disk has answered.
+            let (partition, appended) = (Arc::clone(self), appended.clone());
+            tokio::spawn(async move { partition.committed(appended).await });
         }
         Ok(appended)
+    }
+
+    /// Waits until an append may be acknowledged. By then readers see it: a client may ask for what it was just told.
+    pub async fn committed(&self, appended: Appended) -> Result<(), StorageError> {
+        appended.commit.await?;
+        let next_offset = appended.last_offset + 1;
+        if self.high_watermark() < next_offset {
+            self.commit_up_to(next_offset);
+        }
+        Ok(())
     }
 
     fn commit_up_to(&self, next_offset: i64) {
@@ -90,33 +114,30 @@ impl Partition {
         self.high_watermark.load(Ordering::Acquire)
     }
 
-    /// The end of what `read_committed` sees (LSO); never past the high watermark.
-    pub fn last_stable_offset(&self) -> Result<i64, StorageError> {
-        Ok(self.log.last_stable_offset()?.min(self.high_watermark()))
+    /// What a reader may be told now.
+    pub fn visible(&self) -> Result<Visible, StorageError> {
+        let high_watermark = self.high_watermark();
+        let bounds = self.log.bounds()?;
+        Ok(Visible {
+            log_start_offset: bounds.start_offset,
+            high_watermark,
+            last_stable_offset: bounds.last_stable_offset.min(high_watermark),
+        })
     }
 
-    pub fn visible_end(&self, isolation: Isolation) -> Result<i64, StorageError> {
-        match isolation {
-            Isolation::ReadUncommitted => Ok(self.high_watermark()),
-            Isolation::ReadCommitted => self.last_stable_offset(),
-        }
-    }
-
-    /// Whole batches from the one that holds `from`, as far as the isolation level allows. A read that needs the disk
-    /// leaves the async threads.
+    /// Whole batches from the one that holds `from` up to `upper_offset`. A read that needs the disk leaves the async
+    /// threads.
     pub async fn read(
         &self,
         from: i64,
         max_bytes: usize,
         whole_first_batch: bool,
-        isolation: Isolation,
-    ) -> Result<Vec<Bytes>, StorageError> {
-        let upper_offset = self.visible_end(isolation)?;
-        let records = match self.log.read(from, ReadLimits { max_bytes, upper_offset, whole_first_batch })? {
-            Read::Ready(records) => records,
-            Read::Cold(read) => off_thread(move || read.run()).await?,
-        };
-        Ok(records.chunks)
+        upper_offset: i64,
+    ) -> Result<Records, StorageError> {
+        match self.log.read(from, ReadLimits { max_bytes, upper_offset, whole_first_batch })? {
+            Read::Ready(records) => Ok(records),
+            Read::Cold(read) => off_thread(move || read.run()).await,
+        }
     }
 
     /// A question to the log that may need the disk, asked off the async threads.
@@ -145,7 +166,7 @@ impl Partition {
         }
     }
 
-    /// Wakes `waiter` when the partition changes, once.
+    /// Wakes `waiter` whenever the partition changes, for as long as it lives.
     pub fn notify(&self, waiter: &Arc<Notify>) {
         self.waiters.add(waiter);
     }

@@ -4,12 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::fetch_response::{FetchPartition, FetchReply, FetchTopic, encode_fetch_response};
 use ottla_protocol::messages::FetchRequest;
 use ottla_protocol::messages::fetch_request::FetchTopic as RequestedTopic;
-use ottla_storage::StorageError;
+use ottla_storage::{Records, StorageError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
@@ -17,7 +16,7 @@ use super::Context;
 use super::errors::Code;
 use super::reply::{IntoReply, Reply};
 use crate::broker::fetch_session::{FetchTarget, SessionContext, SessionRequest, Told};
-use crate::broker::{Broker, Isolation, Led, LookupError, TopicRef};
+use crate::broker::{Broker, Isolation, Led, LookupError, Partition, TopicRef, Visible};
 use crate::metadata::Image;
 
 const SESSIONS_SINCE: i16 = 7;
@@ -101,94 +100,120 @@ struct Fetch {
     max_wait: Duration,
 }
 
-/// What one pass over the targets found.
-struct Pass {
-    results: Vec<FetchPartition>,
+/// What is known so far of one target. A partition that has not changed is not read again.
+#[derive(Default)]
+struct Found {
+    watched: Option<Arc<Partition>>,
+    visible: Option<Visible>,
+    result: FetchPartition,
     bytes: usize,
-    /// An error or a truncation is told at once, whatever else was found.
-    is_urgent: bool,
+    /// Waiting brings nothing better: an error, a truncation, or there is more than one answer holds.
+    is_done: bool,
 }
 
 impl Fetch {
     /// Reads until there are `min_bytes`, something has to be told at once, or `max_wait` is over.
     async fn run(&self, broker: &Broker, targets: &[FetchTarget]) -> Vec<FetchPartition> {
         let deadline = Instant::from_std(crate::clock::monotonic()) + self.max_wait;
-        let mut last_pass = self.max_wait.is_zero() || targets.is_empty();
-        let waiter = Arc::new(Notify::new());
+        let mut is_last_pass = self.max_wait.is_zero() || targets.is_empty();
+        let waiter = (!is_last_pass).then(|| Arc::new(Notify::new()));
+        let mut found: Vec<Found> = targets.iter().map(|_| Found::default()).collect();
         loop {
-            // Registered before the read: what is appended after it wakes this fetch.
             let image = broker.image();
-            if !last_pass {
-                self.register(broker, &image, targets, &waiter);
+            let mut bytes = 0;
+            for (target, found) in targets.iter().zip(&mut found) {
+                self.look(broker, &image, target, waiter.as_ref(), bytes, found).await;
+                bytes += found.bytes;
             }
-            let pass = self.read_all(broker, &image, targets).await;
-            if last_pass || pass.is_urgent || pass.bytes >= self.min_bytes {
-                return pass.results;
-            }
-            last_pass = timeout_at(deadline, waiter.notified()).await.is_err();
-        }
-    }
-
-    fn register(&self, broker: &Broker, image: &Image, targets: &[FetchTarget], waiter: &Arc<Notify>) {
-        for target in targets {
-            if let Ok(led) = led(broker, image, target) {
-                led.partition.notify(waiter);
-            }
-        }
-    }
-
-    async fn read_all(&self, broker: &Broker, image: &Image, targets: &[FetchTarget]) -> Pass {
-        let mut pass = Pass { results: Vec::with_capacity(targets.len()), bytes: 0, is_urgent: false };
-        for target in targets {
-            let result = match led(broker, image, target) {
-                Ok(led) => {
-                    let read = self.read(&led, target, pass.bytes).await;
-                    read.unwrap_or_else(|error| refused(target, error.code()))
+            let is_done = bytes >= self.min_bytes || found.iter().any(|found| found.is_done);
+            match &waiter {
+                Some(waiter) if !is_last_pass && !is_done => {
+                    is_last_pass = timeout_at(deadline, waiter.notified()).await.is_err();
                 }
-                Err(error) => unavailable(target, &error),
-            };
-            pass.bytes += result.records.iter().map(Bytes::len).sum::<usize>();
-            pass.is_urgent |= result.error_code != 0 || result.diverging_epoch.is_some();
-            pass.results.push(result);
+                _ => return found.into_iter().map(|found| found.result).collect(),
+            }
         }
-        pass
+    }
+
+    /// Brings what is known of one target up to date.
+    async fn look(
+        &self,
+        broker: &Broker,
+        image: &Image,
+        target: &FetchTarget,
+        waiter: Option<&Arc<Notify>>,
+        bytes_so_far: usize,
+        found: &mut Found,
+    ) {
+        let led = match led(broker, image, target) {
+            Ok(led) => led,
+            Err(error) => return found.refuse(unavailable(target, &error)),
+        };
+        // Watched before it is read: what is appended after that wakes this fetch.
+        found.watch(&led.partition, waiter);
+        let left = self.max_bytes.saturating_sub(bytes_so_far);
+        let outcome = match led.partition.visible() {
+            Ok(visible) if found.visible == Some(visible) && (found.bytes <= left || bytes_so_far == 0) => {
+                return;
+            }
+            Ok(visible) => self.read(&led, target, visible, bytes_so_far, found).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = outcome {
+            found.refuse(refused(target, error.code()));
+        }
     }
 
     async fn read(
         &self,
         led: &Led,
         target: &FetchTarget,
+        visible: Visible,
         bytes_so_far: usize,
-    ) -> Result<FetchPartition, StorageError> {
-        if let Some(diverging_epoch) = diverging(led, target)? {
-            let fetched = self.fetched(led, target, vec![])?;
-            return Ok(FetchPartition { diverging_epoch: Some(diverging_epoch), ..fetched });
+        found: &mut Found,
+    ) -> Result<(), StorageError> {
+        let diverging_epoch = diverging(led, target)?;
+        let mut records = Records::default();
+        if diverging_epoch.is_none() {
+            // The first records of an answer come whole, however large their batch is (KIP-74).
+            let is_first = bytes_so_far == 0;
+            let left = self.max_bytes.saturating_sub(bytes_so_far);
+            let max_bytes = usize::try_from(target.max_bytes).unwrap_or(0).min(left);
+            let end = visible.end(self.isolation);
+            records = led.partition.read(target.fetch_offset, max_bytes, is_first, end).await?;
+            found.is_done = records.bytes > 0 && records.next_offset < end;
         }
-        // The first records of an answer come whole, however large their batch is (KIP-74).
-        let is_first = bytes_so_far == 0;
-        let left = self.max_bytes.saturating_sub(bytes_so_far);
-        let max_bytes = usize::try_from(target.max_bytes).unwrap_or(0).min(left);
-        let partition = &led.partition;
-        let records = partition.read(target.fetch_offset, max_bytes, is_first, self.isolation).await?;
-        self.fetched(led, target, records)
+        found.is_done |= diverging_epoch.is_some();
+        found.visible = Some(visible);
+        found.bytes = records.bytes;
+        found.result = FetchPartition {
+            index: target.partition,
+            high_watermark: visible.high_watermark,
+            last_stable_offset: visible.last_stable_offset,
+            log_start_offset: visible.log_start_offset,
+            diverging_epoch,
+            aborted_transactions: (self.isolation == Isolation::ReadCommitted).then(Vec::new),
+            records: records.chunks,
+            ..FetchPartition::default()
+        };
+        Ok(())
+    }
+}
+
+impl Found {
+    /// Has the fetch woken when the partition changes. A topic that was deleted and made again is another partition.
+    fn watch(&mut self, partition: &Arc<Partition>, waiter: Option<&Arc<Notify>>) {
+        if self.watched.as_ref().is_some_and(|watched| Arc::ptr_eq(watched, partition)) {
+            return;
+        }
+        if let Some(waiter) = waiter {
+            partition.notify(waiter);
+        }
+        *self = Found { watched: Some(Arc::clone(partition)), ..Found::default() };
     }
 
-    fn fetched(
-        &self,
-        led: &Led,
-        target: &FetchTarget,
-        records: Vec<Bytes>,
-    ) -> Result<FetchPartition, StorageError> {
-        let partition = &led.partition;
-        Ok(FetchPartition {
-            index: target.partition,
-            high_watermark: partition.high_watermark(),
-            last_stable_offset: partition.last_stable_offset()?,
-            log_start_offset: partition.log().start_offset()?,
-            aborted_transactions: (self.isolation == Isolation::ReadCommitted).then(Vec::new),
-            records,
-            ..FetchPartition::default()
-        })
+    fn refuse(&mut self, result: FetchPartition) {
+        *self = Found { result, is_done: true, ..Found::default() };
     }
 }
 

@@ -108,7 +108,7 @@ async fn find(led: Led, timestamp: i64, isolation: Isolation) -> Result<Timestam
     let nothing = TimestampOffset { timestamp: UNKNOWN, offset: UNKNOWN, leader_epoch: -1 };
     let partition = &led.partition;
     match timestamp {
-        LATEST => Ok(at(partition.visible_end(isolation)?)),
+        LATEST => Ok(at(partition.visible()?.end(isolation))),
         EARLIEST | EARLIEST_LOCAL => {
             let offset = partition.log().start_offset()?;
             // The epoch is that of the first record; an empty log's is the leader's own.
@@ -123,7 +123,7 @@ async fn find(led: Led, timestamp: i64, isolation: Isolation) -> Result<Timestam
         _ => {
             let found = partition.look_up(move |log| log.offset_for_timestamp(timestamp)).await?;
             // What readers of this isolation level cannot see yet is not found either.
-            let end = partition.visible_end(isolation)?;
+            let end = partition.visible()?.end(isolation);
             Ok(found.filter(|found| found.offset < end).unwrap_or(nothing))
         }
     }

@@ -4,6 +4,8 @@
 //! Everything up to the append happens when the reply is first polled, so that records stand in the log in the order
 //! of the connection's requests; only the wait for the commit is left to later polls.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::batch::{InvalidBatch, ValidatedBatches, validate};
@@ -12,14 +14,15 @@ use ottla_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
 use ottla_protocol::{StrBytes, Uuid};
-use ottla_storage::{AppendContext, AppendError, Commit, Origin};
+use ottla_storage::{AppendContext, AppendError, Appended, Origin};
 
 use tracing::debug;
 
 use super::Context;
 use super::errors::Code;
 use super::reply::{IntoReply, Reply};
-use crate::broker::{Led, LookupError, TopicRef, validation_rules};
+use crate::broker::{Led, LookupError, Partition, TopicRef, in_place, validation_rules};
+use crate::config::{Compression, TopicConfig};
 use crate::metadata::{Image, Topic, is_internal};
 
 const BY_ID_SINCE: i16 = 13;
@@ -79,14 +82,14 @@ struct ProducedTopic {
 /// A partition of the answer, which may still wait for its commit.
 struct ProducedPartition {
     response: PartitionProduceResponse,
-    commit: Option<Commit>,
+    pending: Option<(Arc<Partition>, Appended)>,
 }
 
 impl ProducedPartition {
     async fn response(self) -> PartitionProduceResponse {
-        match self.commit {
+        match self.pending {
             None => self.response,
-            Some(commit) => match commit.await {
+            Some((partition, appended)) => match partition.committed(appended).await {
                 Ok(()) => self.response,
                 Err(error) => Refusal::from(error.code()).response(self.response.index),
             },
@@ -113,7 +116,7 @@ fn append_all(context: &Context, request: ProduceRequest) -> Vec<ProducedTopic> 
             };
             partitions.push(appended.unwrap_or_else(|refusal| ProducedPartition {
                 response: refusal.response(partition.index),
-                commit: None,
+                pending: None,
             }));
         }
         topics.push(ProducedTopic { name: data.name.0, id: data.topic_id, partitions });
@@ -136,7 +139,11 @@ fn append(
     let now_ms = broker.clock.now_ms();
     let rules = validation_rules(&config, &topic.name, index, context.api_version, now_ms);
     check_request(context, topic, &led, acks, config.min_insync_replicas)?;
-    let batches = validate(records, &rules)?;
+    let batches = if takes_long(&records, &config) {
+        in_place(|| validate(records, &rules))?
+    } else {
+        validate(records, &rules)?
+    };
     check_transaction(&batches, has_transactional_id)?;
     let origin = AppendContext { leader_epoch: led.leader_epoch, now_ms, origin: Origin::Client };
     let appended = match led.partition.append(batches, origin) {
@@ -152,14 +159,24 @@ fn append(
         .with_log_append_time_ms(appended.log_append_time_ms)
         .with_log_start_offset(appended.log_start_offset);
     // With acks=0 nobody waits; the commit goes on by itself.
-    Ok(ProducedPartition { response, commit: (acks != 0).then_some(appended.commit) })
+    let pending = (acks != 0).then_some((led.partition, appended));
+    Ok(ProducedPartition { response, pending })
 }
 
 /// Kafka's answer to a batch that the log itself refuses: without words, and with the log's start.
 fn refused_by_log(led: &Led, index: i32, error: &AppendError) -> ProducedPartition {
     let response = Refusal::from(error.code()).response(index);
     let log_start_offset = led.partition.log().start_offset().unwrap_or(-1);
-    ProducedPartition { response: response.with_log_start_offset(log_start_offset), commit: None }
+    ProducedPartition { response: response.with_log_start_offset(log_start_offset), pending: None }
+}
+
+/// Compressed records are inflated to be checked: a large batch of them keeps a thread busy for many milliseconds.
+fn takes_long(records: &Bytes, config: &TopicConfig) -> bool {
+    const LONG_BYTES: usize = 32 * 1024;
+    const ATTRIBUTES_AT: usize = 22;
+    const COMPRESSION_MASK: u8 = 0b111;
+    let is_compressed = records.get(ATTRIBUTES_AT).is_some_and(|low| low & COMPRESSION_MASK != 0);
+    records.len() >= LONG_BYTES && (is_compressed || config.compression != Compression::Producer)
 }
 
 fn check_request(

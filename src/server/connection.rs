@@ -14,7 +14,6 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use ottla_protocol::frame::{self, SIZE_LENGTH};
 use ottla_protocol::request;
-use ottla_protocol::response::ResponseFrame;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -61,6 +60,7 @@ pub async fn serve(stream: TcpStream, client: Arc<Client>, limits: Limits, mut s
         buffer: BytesMut::new(),
         budget: None,
         pending: VecDeque::new(),
+        writing: VecDeque::new(),
     };
     tokio::select! {
         ended = connection.run() => match ended {
@@ -111,13 +111,15 @@ struct Connection {
     /// What `Limits::in_flight_bytes` gave for the frame that is being read.
     budget: Option<OwnedSemaphorePermit>,
     pending: VecDeque<Pending>,
+    /// What the client has not taken yet of the answer that is being written.
+    writing: VecDeque<Bytes>,
 }
 
 /// A request that has been handed over and not been answered yet.
 struct Pending {
     reply: PendingReply,
     pipelined: bool,
-    _in_flight: OwnedSemaphorePermit,
+    _in_flight: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
@@ -137,7 +139,9 @@ impl Connection {
                     Err(reply) => self.answer(reply).await?,
                 }
             } else {
-                let reply = first_reply(&mut self.pending).await;
+                // Kafka, too, counts a client as idle that waits for an answer.
+                let waiting = tokio::time::timeout(self.limits.max_idle, first_reply(&mut self.pending));
+                let reply = waiting.await.map_err(|_| End::Idle)?;
                 self.answer(reply).await?;
             }
         }
@@ -149,16 +153,17 @@ impl Connection {
 
     /// Hands a frame to its handler and polls it once, which is what puts its records in the log's order.
     async fn submit(&mut self, frame: Bytes, in_flight: OwnedSemaphorePermit) -> Result<(), End> {
+        // What waits for long is small: it must not keep the bytes from those who would end its waiting.
+        let is_small = frame.len() <= READ_BYTES;
         let (api, mut reply) = dispatch(&self.client, frame)?;
         match poll_fn(|context| Poll::Ready(reply.as_mut().poll(context))).await {
             Poll::Ready(reply) if self.pending.is_empty() => self.answer(reply).await,
-            Poll::Ready(ready) => {
-                let reply: PendingReply = Box::pin(std::future::ready(ready));
-                self.pending.push_back(Pending { reply, pipelined: api.pipelined, _in_flight: in_flight });
-                Ok(())
-            }
-            Poll::Pending => {
-                self.pending.push_back(Pending { reply, pipelined: api.pipelined, _in_flight: in_flight });
+            polled => {
+                if let Poll::Ready(ready) = polled {
+                    reply = Box::pin(std::future::ready(ready));
+                }
+                let _in_flight = (!is_small).then_some(in_flight);
+                self.pending.push_back(Pending { reply, pipelined: api.pipelined, _in_flight });
                 Ok(())
             }
         }
@@ -174,6 +179,8 @@ impl Connection {
 
     /// Answers what has been submitted to a log. Whoever waits for something to happen waits for another broker.
     async fn finish_writes(&mut self) -> Result<(), End> {
+        // The stop may have come in the middle of an answer.
+        self.write().await?;
         while self.pending.front().is_some_and(|first| first.pipelined) {
             let reply = first_reply(&mut self.pending).await;
             self.answer(reply).await?;
@@ -183,10 +190,17 @@ impl Connection {
 
     async fn answer(&mut self, reply: Reply) -> Result<(), End> {
         match reply {
-            Reply::Respond(frame) => write_all(&mut self.stream, frame, self.limits.max_idle).await,
+            Reply::Respond(frame) => {
+                self.writing = frame.parts.into();
+                self.write().await
+            }
             Reply::Nothing => Ok(()),
             Reply::Close => Err(End::Handler),
         }
+    }
+
+    async fn write(&mut self) -> Result<(), End> {
+        write_all(&mut self.stream, &mut self.writing, self.limits.max_idle).await
     }
 }
 
@@ -273,10 +287,13 @@ fn dispatch(client: &Arc<Client>, mut frame: Bytes) -> Result<(&'static Api, Pen
 }
 
 /// Writes a response's parts with as few system calls as the kernel allows, without joining them. A client that takes
-/// nothing for `max_idle` is given up.
-async fn write_all(stream: &mut TcpStream, frame: ResponseFrame, max_idle: Duration) -> Result<(), End> {
+/// nothing for `max_idle` is given up. What is left in `parts` when this future is dropped has not been written.
+async fn write_all(
+    stream: &mut TcpStream,
+    parts: &mut VecDeque<Bytes>,
+    max_idle: Duration,
+) -> Result<(), End> {
     const MAX_SLICES: usize = 64;
-    let mut parts: VecDeque<Bytes> = frame.parts.into();
     while !parts.is_empty() {
         let slices: Vec<IoSlice<'_>> = parts.iter().take(MAX_SLICES).map(|part| IoSlice::new(part)).collect();
         let writing = tokio::time::timeout(max_idle, stream.write_vectored(&slices));

@@ -141,6 +141,8 @@ fn listen(address: SocketAddr, options: SocketOptions) -> io::Result<TcpListener
     if let Some(bytes) = options.send_buffer_bytes {
         socket.set_send_buffer_size(bytes)?;
     }
+    // A peer that vanished without a word is found out. Accepted sockets inherit it.
+    socket.set_keepalive(true)?;
     socket.bind(address)?;
     socket.listen(options.backlog)
 }

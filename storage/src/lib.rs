@@ -26,7 +26,7 @@ mod worker;
 pub use commit::Commit;
 pub use error::{AppendError, StorageError};
 pub use local::LocalSettings;
-pub use log::{AppendContext, Appended, Log, Origin, TimestampOffset};
+pub use log::{AppendContext, Appended, Bounds, Log, Origin, TimestampOffset};
 pub use logs::{LogDir, Logs};
 pub use options::{LogId, LogOptions};
 pub use producers::{AbortedTransaction, ActiveProducer};

@@ -50,6 +50,14 @@ pub struct Log {
     flush_turn: Mutex<()>,
 }
 
+/// Where a log begins and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    pub start_offset: i64,
+    pub last_stable_offset: i64,
+    pub end_offset: i64,
+}
+
 struct Inner {
     options: Arc<LogOptions>,
     state: State,
@@ -119,6 +127,17 @@ impl Log {
     /// high watermark.
     pub fn last_stable_offset(&self) -> Result<i64, StorageError> {
         self.with(|log, _| Ok(log.last_stable_offset()))
+    }
+
+    /// The first three together, as of one moment.
+    pub fn bounds(&self) -> Result<Bounds, StorageError> {
+        self.with(|log, _| {
+            Ok(Bounds {
+                start_offset: log.start_offset,
+                last_stable_offset: log.last_stable_offset(),
+                end_offset: log.end_offset,
+            })
+        })
     }
 
     /// Bytes of all its batches.
