@@ -124,8 +124,9 @@ impl Running {
 
     /// Answers what has been accepted, closes the connections, flushes, and ends.
     pub async fn stop(self) -> Result<(), StorageError> {
-        self.stop.send_replace(true);
+        // First, so that members who wait for each other are answered before their connections close.
         self.broker.groups().close();
+        self.stop.send_replace(true);
         for task in [self.serving, self.upkeep] {
             if let Err(error) = task.await {
                 error!(%error, "a task did not end as it should");

@@ -177,12 +177,12 @@ impl Connection {
         Ok(())
     }
 
-    /// Answers what has been submitted to a log. Whoever waits for something to happen waits for another broker.
+    /// Answers what has been submitted to a log, and what has its answer already. Whoever waits for something to happen
+    /// waits for another broker.
     async fn finish_writes(&mut self) -> Result<(), End> {
         // The stop may have come in the middle of an answer.
         self.write().await?;
-        while self.pending.front().is_some_and(|first| first.pipelined) {
-            let reply = first_reply(&mut self.pending).await;
+        while let Some(reply) = first_write(&mut self.pending).await {
             self.answer(reply).await?;
         }
         Ok(())
@@ -209,6 +209,21 @@ async fn first_reply(pending: &mut VecDeque<Pending>) -> Reply {
     let reply = poll_fn(|context| match pending.front_mut() {
         Some(first) => first.reply.as_mut().poll(context),
         None => Poll::Pending,
+    })
+    .await;
+    pending.pop_front();
+    reply
+}
+
+/// Like [`first_reply`], but ends with nothing where only something else than the log could bring the reply.
+async fn first_write(pending: &mut VecDeque<Pending>) -> Option<Reply> {
+    let reply = poll_fn(|context| match pending.front_mut() {
+        Some(first) => match first.reply.as_mut().poll(context) {
+            Poll::Pending if first.pipelined => Poll::Pending,
+            Poll::Pending => Poll::Ready(None),
+            Poll::Ready(reply) => Poll::Ready(Some(reply)),
+        },
+        None => Poll::Ready(None),
     })
     .await;
     pending.pop_front();
