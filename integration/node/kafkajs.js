@@ -102,7 +102,8 @@ async function admin() {
   await a.connect();
   return {
     create: (topic, numPartitions, configs) =>
-      a.createTopics({ topics: [{ topic, numPartitions, replicationFactor: 1, configEntries: entries(configs) }] })
+      // Its own wait for leaders gives up when a broker does not know the topic yet.
+      a.createTopics({ waitForLeaders: false, topics: [{ topic, numPartitions, replicationFactor: 1, configEntries: entries(configs) }] })
         .then((made) => { if (!made) throw Object.assign(new Error(), { type: 'TOPIC_ALREADY_EXISTS' }); }),
     grow: (topic, count) => a.createPartitions({ topicPartitions: [{ topic, count }] }),
     delete: (topic) => a.deleteTopics({ topics: [topic] }),

@@ -85,7 +85,10 @@ async function asAdmin(client, action) {
 }
 
 const create = (client, topic, partitions, configs) =>
-  asAdmin(client, (admin) => admin.create(topic, partitions, configs));
+  asAdmin(client, async (admin) => {
+    await admin.create(topic, partitions, configs);
+    await until('the topic', async () => (await admin.topics()).includes(topic));
+  });
 
 async function produce(client, topic, records, options = {}) {
   const producer = await client.producer(options);

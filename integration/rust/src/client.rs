@@ -15,7 +15,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use crate::kit::{DEADLINE, bootstrap, until};
@@ -98,7 +98,7 @@ impl ProducerContext for Deliveries {
 }
 
 pub struct Producer {
-    inner: ThreadedProducer<Deliveries>,
+    inner: BaseProducer<Deliveries>,
     deliveries: Deliveries,
 }
 
@@ -114,7 +114,10 @@ impl Producer {
     /// Returns once every record is acknowledged, or with the first error.
     pub fn send(&self, records: &[Record]) -> KafkaResult<()> {
         self.submit(records)?;
-        self.inner.flush(DEADLINE)?;
+        until("every delivery", || {
+            self.inner.poll(Duration::from_millis(20));
+            self.inner.in_flight_count() == 0
+        });
         self.deliveries.errors.lock().unwrap().drain(..).next().map_or(Ok(()), Err)
     }
 
@@ -216,7 +219,7 @@ pub fn place(topic: &str, partition: i32) -> String {
 
 /// Before a partition goes to another member, what was handled of it is committed.
 struct Commits {
-    on_revoke: bool,
+    on_revoke: AtomicBool,
     assignments: AtomicUsize,
 }
 
@@ -226,7 +229,7 @@ impl ConsumerContext for Commits {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(_) => _ = self.assignments.fetch_add(1, Ordering::SeqCst),
-            Rebalance::Revoke(_) if self.on_revoke => commit_handled(consumer),
+            Rebalance::Revoke(_) if self.on_revoke.load(Ordering::SeqCst) => commit_handled(consumer),
             _ => {}
         }
     }
@@ -242,7 +245,6 @@ fn commit_handled(consumer: &BaseConsumer<Commits>) {
 /// A group member: a thread that handles records until it is closed.
 pub struct Member {
     inner: Arc<BaseConsumer<Commits>>,
-    on_revoke: bool,
     error: Arc<Mutex<Option<KafkaError>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -261,7 +263,7 @@ impl Member {
             ("partition.assignment.strategy", "roundrobin"),
         ];
         all.extend_from_slice(extra);
-        let context = Commits { on_revoke, assignments: AtomicUsize::new(0) };
+        let context = Commits { on_revoke: AtomicBool::new(on_revoke), assignments: AtomicUsize::new(0) };
         let inner: Arc<BaseConsumer<Commits>> =
             Arc::new(config(&all).create_with_context(context).expect("a consumer"));
         inner.subscribe(&[topic]).expect("a subscription");
@@ -281,7 +283,7 @@ impl Member {
                 }
             }
         });
-        Member { inner, on_revoke, error, stop, thread: Some(thread) }
+        Member { inner, error, stop, thread: Some(thread) }
     }
 
     /// "topic/partition", sorted.
@@ -330,7 +332,8 @@ impl Member {
     pub fn close(mut self) {
         self.stop.store(true, Ordering::SeqCst);
         self.thread.take().expect("a thread").join().expect("the member's thread");
-        if self.on_revoke {
+        // Dropping the consumer takes what is left in its queue, handles it not, and would commit it all the same.
+        if self.inner.context().on_revoke.swap(false, Ordering::SeqCst) {
             commit_handled(&self.inner);
         }
     }
