@@ -135,7 +135,7 @@ fn uses(file: &Path, folder: &str) -> Vec<(usize, String)> {
             }
             continue;
         };
-        match path.split_once("::").map(|(root, rest)| (root, rest)) {
+        match path.split_once("::") {
             Some(("std" | "core" | "self" | "super" | "alloc", _)) => {}
             // Within a library, `crate::` is the library itself.
             Some(("crate", _)) if own.is_none() => {}
