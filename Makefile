@@ -4,7 +4,7 @@
 CARGO ?= cargo
 BIN := target/release/ottla
 
-.PHONY: help run build test rust-test integration lint check bench image clean
+.PHONY: help run build test rust-test integration compose lint check bench image clean
 
 help:
 	@echo 'make run          build, and serve on port 9092 with the data in ./data'
@@ -12,6 +12,7 @@ help:
 	@echo 'make check        what CI runs: format, clippy, then every test'
 	@echo 'make rust-test    only the Rust tests (no Java, no network)'
 	@echo 'make integration  only the stock clients'
+	@echo 'make compose      only the container, with docker-compose (starts a Docker engine where none answers)'
 	@echo 'make bench        the figures, beside the real Kafka in the same run'
 	@echo 'make image        the container image, from scratch'
 
@@ -21,13 +22,16 @@ run: build
 build:
 	$(CARGO) build --release --locked
 
-test: rust-test integration
+test: rust-test integration compose
 
 rust-test:
 	$(CARGO) test --workspace --locked
 
 integration: build
 	integration/run
+
+compose:
+	integration/compose/run
 
 lint:
 	$(CARGO) fmt --all --check
