@@ -120,31 +120,47 @@ def cluster(client):
 
 
 def configs_changed(client):
-    resource = ConfigResource(ResourceType.TOPIC, name("three"))
-
-    def change(*entries):
-        asked = ConfigResource(ResourceType.TOPIC, name("three"), incremental_configs=[
-            ConfigEntry(key, value, incremental_operation=operation) for key, value, operation in entries
-        ])
-        return outcomes(client.incremental_alter_configs([asked]))
-
-    def show(*keys):
-        found = outcome(client.describe_configs([resource])[resource])
-        return [(key, found[key].value, ConfigSource(found[key].source).name, found[key].is_default) for key in keys]
-
-    keys = ("retention.ms", "cleanup.policy", "max.message.bytes")
-    print("before:", show(*keys))
-    print("set:", change(("retention.ms", "1000", AlterConfigOpType.SET)), show(*keys))
-    print("append:", change(("cleanup.policy", "compact", AlterConfigOpType.APPEND)), show(*keys))
-    print("subtract:", change(("cleanup.policy", "delete", AlterConfigOpType.SUBTRACT)), show(*keys))
-    print("delete:", change(("retention.ms", None, AlterConfigOpType.DELETE)), show(*keys))
-    print("bad value:", change(("retention.ms", "soon", AlterConfigOpType.SET)))
-    print("unknown key:", change(("no.such.config", "1", AlterConfigOpType.SET)))
-    print("append to a number:", change(("retention.ms", "1", AlterConfigOpType.APPEND)))
-    whole = ConfigResource(ResourceType.TOPIC, name("three"), set_config={"max.message.bytes": "5000"})
-    print("alter:", outcomes(client.alter_configs([whole])), show(*keys))
+    topic = Configs(client, name("three"))
+    print("before:", topic.shown)
+    for what, key, value, operation in (
+        ("set", "retention.ms", "1000", AlterConfigOpType.SET),
+        ("append", "cleanup.policy", "compact", AlterConfigOpType.APPEND),
+        ("subtract", "cleanup.policy", "delete", AlterConfigOpType.SUBTRACT),
+        ("delete", "retention.ms", None, AlterConfigOpType.DELETE),
+        ("bad value", "retention.ms", "soon", AlterConfigOpType.SET),
+        ("unknown key", "no.such.config", "1", AlterConfigOpType.SET),
+        ("append to a number", "retention.ms", "1", AlterConfigOpType.APPEND),
+    ):
+        entry = ConfigEntry(key, value, incremental_operation=operation)
+        asked = ConfigResource(ResourceType.TOPIC, topic.name, incremental_configs=[entry])
+        topic.changed(what, outcomes(client.incremental_alter_configs([asked])))
+    whole = ConfigResource(ResourceType.TOPIC, topic.name, set_config={"max.message.bytes": "5000"})
+    topic.changed("alter", outcomes(client.alter_configs([whole])))
     missing = ConfigResource(ResourceType.TOPIC, name("nothing"))
     print("nothing:", outcomes(client.describe_configs([missing])))
+
+
+class Configs:
+    """Some configs of a topic, as last described."""
+
+    def __init__(self, client, topic):
+        self.client, self.name = client, topic
+        self.shown = self.described()
+
+    def described(self):
+        resource = ConfigResource(ResourceType.TOPIC, self.name)
+        found = self.client.describe_configs([resource])[resource].result()
+        keys = ("retention.ms", "cleanup.policy", "max.message.bytes")
+        return [(key, found[key].value, ConfigSource(found[key].source).name, found[key].is_default) for key in keys]
+
+    def changed(self, what, outcome_of_change):
+        """Prints what came of a change. The reference answers before its brokers know of it."""
+        print(f"{what}:", outcome_of_change)
+        if outcome_of_change == [None]:
+            before = self.shown
+            until(lambda: self.described() != before, "the change is described")
+            self.shown = self.described()
+            print(self.shown)
 
 
 def offsets(client):

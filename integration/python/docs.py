@@ -8,7 +8,7 @@ from confluent_kafka.aio import AIOConsumer, AIOProducer
 from confluent_kafka import DeserializingConsumer, SerializingProducer
 from confluent_kafka.serialization import IntegerDeserializer, IntegerSerializer, StringDeserializer, StringSerializer
 
-from common import BOOTSTRAP, name
+from common import BOOTSTRAP, name, until
 
 
 def docs():
@@ -82,6 +82,7 @@ def admin_client():
     for resource, f in fs.items():
         configs = f.result()
         print("Config of", resource.name, "retention.ms =", configs["retention.ms"].value)
+    until(lambda: len(a.list_topics(timeout=10).topics[name("topic1")].partitions) == 5, "the topic has grown")
     metadata = a.list_topics(timeout=10)
     print("Brokers:", len(metadata.brokers), "topic1:", len(metadata.topics[name("topic1")].partitions))
     each("deleted", a.delete_topics([name("topic1"), name("topic2")], operation_timeout=30))

@@ -117,17 +117,27 @@ final class Admins {
         DescribeClusterResult result = ADMIN.describeCluster(new DescribeClusterOptions().includeAuthorizedOperations(true));
         Kit.print("cluster:", result.controller().get().id(), result.nodes().get().size(), result.clusterId().get().length() > 0,
             new TreeSet<>(result.authorizedOperations().get()));
-        for (Map.Entry<Integer, Map<String, LogDirDescription>> broker : ADMIN.describeLogDirs(List.of(1)).allDescriptions().get().entrySet()) {
-            for (LogDirDescription directory : broker.getValue().values()) {
-                Kit.print("log dir of", broker.getKey(), directory.error(), directory.replicaInfos().keySet().stream()
+        Kit.until(() -> logDirs().get(0).endsWith("[0, 1, 2, 3, 4]"), "the partitions are in the log directory");
+        Kit.print("log dirs:", logDirs());
+    }
+
+    /** Of each log directory, its error and which partitions of a topic it has. */
+    private static List<String> logDirs() {
+        List<String> texts = new ArrayList<>();
+        try {
+            for (LogDirDescription directory : ADMIN.describeLogDirs(List.of(1)).allDescriptions().get().get(1).values()) {
+                texts.add(directory.error() + " " + directory.replicaInfos().keySet().stream()
                     .filter(place -> place.topic().equals(Kit.name("three"))).map(TopicPartition::partition).sorted().collect(Collectors.toList()));
             }
+        } catch (Exception error) {
+            throw new IllegalStateException(error);
         }
+        return texts;
     }
 
     private static void configs() throws Exception {
         ConfigResource topic = new ConfigResource(ConfigResource.Type.TOPIC, Kit.name("three"));
-        show("before", topic);
+        Kit.print("before:", described(topic));
         alter(topic, "max.message.bytes", "5000", AlterConfigOp.OpType.SET);
         alter(topic, "cleanup.policy", "compact", AlterConfigOp.OpType.APPEND);
         alter(topic, "cleanup.policy", "delete", AlterConfigOp.OpType.SUBTRACT);
@@ -140,17 +150,28 @@ final class Admins {
 
     private static void alter(ConfigResource topic, String key, String value, AlterConfigOp.OpType type) throws Exception {
         Collection<AlterConfigOp> operations = List.of(new AlterConfigOp(new ConfigEntry(key, value), type));
-        show(type + " " + key + " " + Kit.outcome(ADMIN.incrementalAlterConfigs(Map.of(topic, operations)).all()), topic);
+        String before = described(topic);
+        String outcome = Kit.outcome(ADMIN.incrementalAlterConfigs(Map.of(topic, operations)).all());
+        Kit.print(type, key, outcome);
+        if (outcome.equals("ok")) {
+            // The reference answers before its brokers know of it.
+            Kit.until(() -> !described(topic).equals(before), "the change is described");
+            Kit.print(described(topic));
+        }
     }
 
-    private static void show(String what, ConfigResource topic) throws Exception {
-        Config config = ADMIN.describeConfigs(List.of(topic)).all().get().get(topic);
+    private static String described(ConfigResource topic) {
         List<String> texts = new ArrayList<>();
-        for (String key : List.of("retention.ms", "cleanup.policy", "max.message.bytes")) {
-            ConfigEntry entry = config.get(key);
-            texts.add(key + "=" + entry.value() + " " + entry.source());
+        try {
+            Config config = ADMIN.describeConfigs(List.of(topic)).all().get().get(topic);
+            for (String key : List.of("retention.ms", "cleanup.policy", "max.message.bytes")) {
+                ConfigEntry entry = config.get(key);
+                texts.add(key + "=" + entry.value() + " " + entry.source());
+            }
+        } catch (Exception error) {
+            throw new IllegalStateException(error);
         }
-        Kit.print(what + ":", texts);
+        return texts.toString();
     }
 
     private static void offsets() throws Exception {
