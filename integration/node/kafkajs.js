@@ -70,7 +70,9 @@ class Member {
       this.places = Object.entries(payload.memberAssignment).flatMap(([t, ps]) => ps.map((p) => place(t, p))).sort();
     });
     consumer.on(consumer.events.REBALANCING, () => (this.places = []));
-    consumer.on(consumer.events.CRASH, ({ payload }) => (this.crash = payload.error));
+    consumer.on(consumer.events.CRASH, ({ payload }) => {
+      if (!payload.restart) this.crash = payload.error;
+    });
   }
   assigned() {
     return this.places;
