@@ -15,6 +15,9 @@ from harness.brokers import is_alive, tail
 
 TIMEOUT_S = 60
 
+# The processes of the scenarios that run just now.
+RUNNING = set()
+
 
 @dataclass
 class Client:
@@ -89,7 +92,9 @@ def run(client, scenario, broker, directory, rounds):
             client.words(client.run) + [scenario], cwd=client.directory, env=environment,
             stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True,
         )
+        RUNNING.add(process)
         problem = wait(process, limit)
+        RUNNING.discard(process)
     seconds = time.monotonic() - begin
     pid = broker.pid()
     if pid is None or not is_alive(pid):
@@ -106,7 +111,13 @@ def wait(process, limit):
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         return f"hung: not finished after {limit} s"
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        raise
     return None if code == 0 else f"ended with {code}"
+
+
+def kill_all():
+    """Ends what runs, because the harness is to end."""
+    for process in list(RUNNING):
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass

@@ -34,10 +34,11 @@ def main(words):
     if "ottla" in options.kinds and not places.OTTLA.exists():
         print(f"there is no {places.OTTLA}: build it first, or say with OTTLA_BIN where it is", file=sys.stderr)
         return 2
-    # An ended harness leaves no brokers behind.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     directory = Path(tempfile.mkdtemp(prefix="ottla-integration-"))
     run = Run(options, directory)
+    # An ended harness leaves no clients and no brokers behind.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: run.abort())
     try:
         return run.all(chosen)
     finally:
@@ -90,6 +91,7 @@ class Run:
         self.shared, self.unusable, self.shared_lock = {}, set(), threading.Lock()
         self.started = []
         self.verdicts = []
+        self.aborted = False
 
     def all(self, chosen):
         begin = time.monotonic()
@@ -99,7 +101,7 @@ class Run:
             order = sorted(chosen, key=lambda pair: -pair[0].timeout_s.get(pair[1], clients.TIMEOUT_S))
             for future in [pool.submit(self.guarded, client, scenario, broken) for client, scenario in order]:
                 future.result()
-        if not self.options.record:
+        if not self.options.record and not self.aborted:
             self.check_files()
         return self.report(time.monotonic() - begin)
 
@@ -116,6 +118,8 @@ class Run:
 
     def guarded(self, client, scenario, broken):
         """One scenario; whatever goes wrong is its verdict and stops nobody else."""
+        if self.aborted:
+            return
         begin = time.monotonic()
         if client.directory in broken:
             problem = broken[client.directory]
@@ -174,6 +178,11 @@ class Run:
         broker.start()
         return broker
 
+    def abort(self):
+        """Lets what runs end at once, and begins nothing more."""
+        self.aborted = True
+        clients.kill_all()
+
     def stop_brokers(self):
         for broker in self.started:
             try:
@@ -209,7 +218,7 @@ class Run:
         failed = [verdict for verdict in self.verdicts if verdict[2]]
         print_table(self.verdicts)
         print(f"\n{len(self.verdicts) - len(failed)} passed, {len(failed)} failed in {seconds:.0f} s")
-        return 1 if failed else 0
+        return 1 if failed or self.aborted else 0
 
 
 def print_table(verdicts):
