@@ -7,6 +7,7 @@ mod blocking;
 pub mod cluster;
 mod config_rules;
 mod endpoint;
+mod fetch_memory;
 pub mod fetch_session;
 mod log_dirs;
 pub mod loggers;
@@ -31,6 +32,7 @@ use crate::coordinator::group::GroupConfig;
 use crate::coordinator::runtime::GroupCoordinator;
 use crate::metadata::{Image, ResourceType, Topic};
 use cluster::Cluster;
+use fetch_memory::FetchMemory;
 use fetch_session::FetchSessions;
 use loggers::Loggers;
 use offsets_log::OffsetsLog;
@@ -41,6 +43,7 @@ use retention::RetentionChecks;
 pub use blocking::in_place;
 pub use config_rules::TableRules;
 pub use endpoint::Endpoint;
+pub use fetch_memory::Held;
 pub use lookup::{Led, LookupError, TopicRef};
 pub use partition::{Isolation, Partition, Visible};
 pub use producer_ids::ProducerIdError;
@@ -51,6 +54,7 @@ pub struct Broker {
     pub clock: Clock,
     pub cluster: Cluster,
     pub fetch_sessions: FetchSessions,
+    pub fetch_memory: Arc<FetchMemory>,
     pub loggers: Loggers,
     config: RwLock<Arc<ServerConfig>>,
     partitions: Partitions,
@@ -71,6 +75,7 @@ impl Broker {
             clock,
             cluster,
             fetch_sessions: FetchSessions::new(sessions),
+            fetch_memory: Arc::default(),
             loggers: Loggers::default(),
             config: RwLock::new(config),
             partitions: Partitions::new(logs),

@@ -16,7 +16,7 @@ use super::Context;
 use super::errors::Code;
 use super::reply::{IntoReply, Reply};
 use crate::broker::fetch_session::{FetchTarget, SessionContext, SessionRequest, Told};
-use crate::broker::{Broker, Isolation, Led, LookupError, Partition, TopicRef, Visible};
+use crate::broker::{Broker, Held, Isolation, Led, LookupError, Partition, TopicRef, Visible};
 use crate::metadata::Image;
 
 const SESSIONS_SINCE: i16 = 7;
@@ -41,20 +41,28 @@ pub async fn handle(context: Context, request: FetchRequest) -> Fetched {
         match broker.fetch_sessions.open(session_request(request, version), broker.clock.now_ms()) {
             Ok(opened) => opened,
             Err(error) => {
-                return Fetched(FetchReply { error_code: error.code().code(), ..FetchReply::default() });
+                let reply = FetchReply { error_code: error.code().code(), ..FetchReply::default() };
+                return Fetched { reply, held: broker.fetch_memory.hold_nothing() };
             }
         };
-    let results = fetch.run(&broker, &targets).await;
-    answer(&broker, session, targets, results)
+    let mut held = broker.fetch_memory.hold_nothing();
+    let results = fetch.run(&broker, &targets, &mut held).await;
+    Fetched { reply: answer(&broker, session, targets, results), held }
 }
 
-/// An answer whose records are not copied into it.
-pub struct Fetched(FetchReply);
+/// An answer whose records are not copied into it, and their share of the memory for such answers.
+pub struct Fetched {
+    reply: FetchReply,
+    held: Held,
+}
 
 impl IntoReply for Fetched {
     fn into_reply(self, api_version: i16, correlation_id: i32) -> Reply {
-        match encode_fetch_response(correlation_id, api_version, self.0) {
-            Ok(frame) => Reply::Respond(frame),
+        match encode_fetch_response(correlation_id, api_version, self.reply) {
+            Ok(mut frame) => {
+                frame.parts.push(self.held.into_part());
+                Reply::Respond(frame)
+            }
             Err(error) => {
                 tracing::error!(%error, api_version, "fetch response cannot be encoded");
                 Reply::Close
@@ -113,17 +121,20 @@ struct Found {
 
 impl Fetch {
     /// Reads until there are `min_bytes`, something has to be told at once, or `max_wait` is over.
-    async fn run(&self, broker: &Broker, targets: &[FetchTarget]) -> Vec<FetchPartition> {
+    async fn run(mut self, broker: &Broker, targets: &[FetchTarget], held: &mut Held) -> Vec<FetchPartition> {
+        let asked_bytes = self.max_bytes;
         let deadline = Instant::from_std(crate::clock::monotonic()) + self.max_wait;
         let mut is_last_pass = self.max_wait.is_zero() || targets.is_empty();
         let waiter = (!is_last_pass).then(|| Arc::new(Notify::new()));
         let mut found: Vec<Found> = targets.iter().map(|_| Found::default()).collect();
         loop {
             let image = broker.image();
+            self.max_bytes = asked_bytes.min(held.room());
             let mut bytes = 0;
             for (target, found) in targets.iter().zip(&mut found) {
                 self.look(broker, &image, target, waiter.as_ref(), bytes, found).await;
                 bytes += found.bytes;
+                held.set(bytes);
             }
             let is_done = bytes >= self.min_bytes || found.iter().any(|found| found.is_done);
             match &waiter {
@@ -259,7 +270,7 @@ fn answer(
     session: SessionContext,
     targets: Vec<FetchTarget>,
     results: Vec<FetchPartition>,
-) -> Fetched {
+) -> FetchReply {
     let told: Vec<Told> = results.iter().map(told).collect();
     let new_id = crate::clock::random_positive_i32();
     let (session_id, is_told) = broker.fetch_sessions.close(session, &told, new_id, broker.clock.now_ms());
@@ -277,7 +288,7 @@ fn answer(
             }
         }
     }
-    Fetched(FetchReply { session_id, topics, ..FetchReply::default() })
+    FetchReply { session_id, topics, ..FetchReply::default() }
 }
 
 fn told(result: &FetchPartition) -> Told {

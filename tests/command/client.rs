@@ -46,11 +46,21 @@ impl Client {
 
     /// The next frame, without its size.
     pub fn receive(&mut self) -> io::Result<Bytes> {
-        let mut size = [0; 4];
-        self.stream.read_exact(&mut size)?;
-        let mut frame = vec![0; usize::try_from(i32::from_be_bytes(size)).unwrap()];
+        let mut frame = vec![0; self.read_size()?];
         self.stream.read_exact(&mut frame)?;
         Ok(frame.into())
+    }
+
+    /// How large the next frame is, which is left where it is.
+    #[track_caller]
+    pub fn size_of_answer(&mut self) -> usize {
+        self.read_size().expect("the broker answers")
+    }
+
+    fn read_size(&mut self) -> io::Result<usize> {
+        let mut size = [0; 4];
+        self.stream.read_exact(&mut size)?;
+        Ok(usize::try_from(i32::from_be_bytes(size)).unwrap())
     }
 
     /// Whether the broker closes the connection, which may look like a reset.
@@ -138,15 +148,16 @@ pub fn produce_request(topic: &str, value: &[u8], acks: i16) -> ProduceRequest {
     ProduceRequest::default().with_acks(acks).with_timeout_ms(30_000).with_topic_data(vec![topic])
 }
 
-/// A fetch that waits at the end of partition 0 for longer than any test.
-pub fn long_poll(topic: &str, offset: i64) -> FetchRequest {
-    let partition = FetchPartition::default().with_fetch_offset(offset).with_partition_max_bytes(1 << 20);
+/// A fetch of partition 0 from its start.
+pub fn fetch(topic: &str, max_bytes: i32) -> FetchRequest {
+    let partition = FetchPartition::default().with_partition_max_bytes(max_bytes);
     let topic = FetchTopic::default().with_topic(name(topic)).with_partitions(vec![partition]);
-    FetchRequest::default()
-        .with_max_wait_ms(600_000)
-        .with_min_bytes(1)
-        .with_max_bytes(1 << 20)
-        .with_topics(vec![topic])
+    FetchRequest::default().with_min_bytes(1).with_max_bytes(max_bytes).with_topics(vec![topic])
+}
+
+/// A fetch from an empty partition that waits for longer than any test.
+pub fn long_poll(topic: &str) -> FetchRequest {
+    fetch(topic, 1 << 20).with_max_wait_ms(600_000)
 }
 
 pub fn is_timeout(error: &io::Error) -> bool {

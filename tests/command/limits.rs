@@ -1,12 +1,12 @@
 //! What one client may take: connections, time, bytes.
 
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ottla_protocol::messages::ApiVersionsRequest;
 
-use super::client::{Client, frame, is_timeout, produce_request};
-use super::process::{Dir, Ottla};
+use super::client::{Client, fetch, frame, is_timeout, produce_request};
+use super::process::{Dir, Ottla, PATIENCE};
 
 fn serve(dir: &Dir, settings: &[&str]) -> Ottla {
     let settings: Vec<String> = settings.iter().map(|setting| format!("--override={setting}")).collect();
@@ -42,7 +42,7 @@ fn at_max_connections_the_next_client_waits_its_turn() {
     assert!(is_timeout(&second.receive().unwrap_err()), "there is no room for a second one");
     assert!(first.ping() > 0);
     drop(first);
-    second.stream.set_read_timeout(Some(super::process::PATIENCE)).unwrap();
+    second.stream.set_read_timeout(Some(PATIENCE)).unwrap();
     assert!(second.receive().is_ok());
 }
 
@@ -110,4 +110,42 @@ fn who_takes_no_answers_is_not_read_any_more() {
         assert!(slow.receive().is_ok());
     }
     assert!(Client::connect(ottla.bootstrap()).ping() > 0);
+}
+
+#[test]
+fn readers_who_take_nothing_hold_only_so_much() {
+    const ASKED: i32 = 50 << 20;
+    const HELD_AT_MOST: usize = (256 << 20) + (20 << 20);
+    let dir = Dir::new("fetched");
+    let args = ["--listen=127.0.0.1:0", "--data=data"];
+    let ottla = Ottla::serve(&dir, &args, &[("KAFKA_CREATE_TOPICS", "t:1:1")]);
+    let mut producer = Client::connect(ottla.bootstrap());
+    let value = vec![5; 1_000_000];
+    for offset in 0..60 {
+        assert_eq!(producer.produce("t", &value), offset);
+    }
+    let mut announced = Vec::new();
+    let slow: Vec<Client> = (0..20)
+        .map(|_| {
+            let mut client = Client::connect(ottla.bootstrap());
+            client.send(4, &fetch("t", ASKED));
+            announced.push(client.size_of_answer());
+            client
+        })
+        .collect();
+    assert!(announced[0] > 49_000_000, "{announced:?}");
+    assert!(announced.iter().all(|size| *size > value.len()), "everyone gets a batch: {announced:?}");
+    // The system's own buffers have taken a part of it already.
+    assert!(announced.iter().sum::<usize>() < HELD_AT_MOST + 20 * value.len(), "{announced:?}");
+    drop(slow);
+    // Room comes back as the broker hears that they are gone.
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let mut client = Client::connect(ottla.bootstrap());
+        client.send(4, &fetch("t", ASKED));
+        if client.size_of_answer() > 49_000_000 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the room never comes back");
+    }
 }
