@@ -151,12 +151,18 @@ impl Connection {
         self.pending.len() < MAX_PIPELINED && self.pending.back().is_none_or(|last| last.pipelined)
     }
 
-    /// Hands a frame to its handler and polls it once, which is what puts its records in the log's order.
+    /// Hands a frame to its handler and polls it once, which is what puts its records in the log's order. What is not
+    /// pipelined begins when everything before it is answered: a fetch sees what the connection has produced.
     async fn submit(&mut self, frame: Bytes, in_flight: OwnedSemaphorePermit) -> Result<(), End> {
         // What waits for long is small: it must not keep the bytes from those who would end its waiting.
         let is_small = frame.len() <= READ_BYTES;
         let (api, mut reply) = dispatch(&self.client, frame)?;
-        match poll_fn(|context| Poll::Ready(reply.as_mut().poll(context))).await {
+        let polled = if api.pipelined || self.pending.is_empty() {
+            poll_fn(|context| Poll::Ready(reply.as_mut().poll(context))).await
+        } else {
+            Poll::Pending
+        };
+        match polled {
             Poll::Ready(reply) if self.pending.is_empty() => self.answer(reply).await,
             polled => {
                 if let Poll::Ready(ready) = polled {

@@ -1,5 +1,6 @@
 //! Typed requests to an in-process broker, one file per Kafka API; one test binary for all.
 
+mod data;
 mod groups;
 mod support;
 
@@ -7,6 +8,7 @@ mod api_versions;
 mod configs;
 mod delete_groups;
 mod describe_groups;
+mod fetch;
 mod find_coordinator;
 mod heartbeat;
 mod join_group;
@@ -18,6 +20,7 @@ mod metadata_log;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
+mod produce;
 mod retention;
 mod sync_group;
 mod topics;

@@ -118,7 +118,11 @@ fn copy_all(from: &Path, to: &Path) {
             std::fs::create_dir(&target).unwrap();
             copy_all(&entry.path(), &target);
         } else {
-            std::fs::copy(entry.path(), target).unwrap();
+            match std::fs::copy(entry.path(), target) {
+                // Gone since the directory was read: a crash a moment later would not have left it either.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                copied => drop(copied.unwrap()),
+            }
         }
     }
 }
