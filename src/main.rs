@@ -1,5 +1,6 @@
 //! The `ottla` command.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use ottla::cli::{self, Command, Serve};
@@ -125,6 +126,7 @@ fn init_logging() -> impl Fn(&str) + Send + 'static {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .with_filter_reloading();
     let handle = lines.reload_handle();

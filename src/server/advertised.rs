@@ -72,9 +72,13 @@ impl Advertised {
         if let Some(configured) = &self.configured {
             return (configured.clone(), "advertised.listeners says so");
         }
+        let localhost = || Endpoint { host: "localhost".into(), port: self.port };
         if self.gateways.contains(&peer) {
-            let localhost = Endpoint { host: "localhost".into(), port: self.port };
-            return (localhost, "it came through the container's gateway");
+            return (localhost(), "it came through the container's gateway");
+        }
+        if !self.gateways.is_empty() && peer == local && !peer.is_loopback() {
+            // Rootless engines forward a published port so; a client inside can use localhost as well.
+            return (localhost(), "it came from the container's own address");
         }
         (Endpoint { host: local.to_string(), port: self.port }, "the address it reached")
     }
@@ -134,6 +138,9 @@ mod tests {
         // The host through a published port: by the default route's gateway, or by the second network's.
         check(None, "172.17.0.1", "172.17.0.2", "localhost:9092");
         check(None, "172.18.0.1", "172.18.0.2", "localhost:9092");
+        // A rootless engine's forwarder, and a client beside the broker.
+        check(None, "172.17.0.2", "172.17.0.2", "localhost:9092");
+        check(None, "127.0.0.1", "127.0.0.1", "127.0.0.1:9092");
         check(Some("kafka.test"), "172.17.0.1", "172.17.0.2", "kafka.test:9092");
     }
 }

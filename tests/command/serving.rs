@@ -19,6 +19,7 @@ fn the_ready_line_says_address_directory_and_time() {
         .and_then(|rest| rest.strip_suffix(" ms"))
         .unwrap_or_else(|| panic!("{said}"));
     assert!(ms.parse::<u32>().is_ok(), "{said}");
+    assert!(!line.contains('\x1b'), "colours are for terminals: {line:?}");
     assert!(Client::connect(ottla.bootstrap()).ping() > 0);
     assert!(dir.path().join("here/meta.properties").exists());
     ottla.stop();
