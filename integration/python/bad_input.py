@@ -10,7 +10,7 @@ import zlib
 from confluent_kafka import KafkaError
 
 import wire
-from common import DEADLINE_S, create_topic, assigned, log, name, producer
+from common import DEADLINE_S, assigned, create_topic, log, name, producer, until
 from wire import CLOSED, SILENT, batch, frame, gzipped, produce, record, request, string, talk
 
 # More than any of the inputs below may make a broker take. The reference's own heap is 1 GiB.
@@ -158,6 +158,10 @@ def fields(topic):
     show("produce to partition -1", outcome_of(produce(topic, batch(), partition=-1)))
     show("produce with a transactional id", outcome_of(produce(topic, batch(), transactional_id=name("nobody"))))
     group = string(name("group"))
+    heartbeat = request(wire.HEARTBEAT, 1, group + struct.pack(">i", 3) + string("nobody"))
+    # The first search for a coordinator makes the topic of the groups; until it is there, nobody is their coordinator.
+    talk(request(wire.FIND_COORDINATOR, 1, group + b"\0"))
+    until(lambda: first_error(talk(heartbeat), 8) == "UNKNOWN_MEMBER_ID", "the group has a coordinator")
     for what, session, kind_of, protocols in (
         ("a short session", 1, "consumer", [("range", b"")]), ("a long session", 2**31 - 1, "consumer", [("range", b"")]),
         ("no protocol", 10_000, "consumer", []), ("no protocol type", 10_000, "", [("range", b"")]),
@@ -167,7 +171,7 @@ def fields(topic):
         show(f"join with {what}", first_error(talk(request(wire.JOIN_GROUP, 2, body)), 8))
     body = string("") + struct.pack(">ii", 10_000, 10_000) + string("") + string("consumer") + struct.pack(">i", 0)
     show("join of no group", first_error(talk(request(wire.JOIN_GROUP, 2, body)), 8))
-    show("heartbeat of nobody", first_error(talk(request(wire.HEARTBEAT, 1, group + struct.pack(">i", 3) + string("nobody"))), 8))
+    show("heartbeat of nobody", first_error(talk(heartbeat), 8))
     body = group + struct.pack(">i", 3) + string("nobody") + struct.pack(">i", 0)
     show("sync of nobody", first_error(talk(request(wire.SYNC_GROUP, 1, body)), 8))
     show("coordinator of an unknown kind", first_error(talk(request(wire.FIND_COORDINATOR, 1, group + b"\x09")), 8))
