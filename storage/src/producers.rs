@@ -46,6 +46,15 @@ pub(crate) struct RememberedBatch {
 }
 
 impl RememberedBatch {
+    fn of(batch: &BatchInfo) -> Self {
+        Self {
+            last_sequence: batch.last_sequence(),
+            last_offset: batch.last_offset,
+            offset_delta: (batch.last_offset - batch.base_offset) as i32,
+            timestamp: batch.max_timestamp,
+        }
+    }
+
     pub fn first_offset(&self) -> i64 {
         self.last_offset - i64::from(self.offset_delta)
     }
@@ -132,8 +141,7 @@ impl Producers {
             return Ok(None);
         }
         let last = producer.last_sequence();
-        let follows = i64::from(first) == i64::from(last) + 1 || (first == 0 && last == i32::MAX);
-        if !follows {
+        if !follows(last, first) {
             return Err(AppendError::OutOfOrderSequence {
                 message: format!(
                     "Out of order sequence number for producer {id} at offset {offset} in partition {log}: {first} (incoming seq. number), {last} (current end sequence number)"
@@ -156,12 +164,7 @@ impl Producers {
             if producer.batches.len() == BATCHES_REMEMBERED {
                 producer.batches.pop_front();
             }
-            producer.batches.push_back(RememberedBatch {
-                last_sequence: batch.last_sequence(),
-                last_offset: batch.last_offset,
-                offset_delta: (batch.last_offset - batch.base_offset) as i32,
-                timestamp: batch.max_timestamp,
-            });
+            producer.batches.push_back(RememberedBatch::of(batch));
             if batch.is_transactional() && producer.txn_first_offset.is_none() {
                 producer.txn_first_offset = Some(batch.base_offset);
                 self.open_transactions.insert(batch.base_offset);
@@ -178,6 +181,24 @@ impl Producers {
             last_offset: batch.last_offset,
             last_stable_offset,
         })
+    }
+
+    /// A batch from before a snapshot that this was read from, the newest one first: remembered when it leads up to
+    /// what is remembered of its producer.
+    pub fn recall(&mut self, batch: &BatchInfo) {
+        let Some(producer) = self.by_id.get_mut(&batch.producer_id) else { return };
+        let Some(oldest) = producer.batches.front() else { return };
+        if producer.epoch == batch.producer_epoch
+            && producer.batches.len() < BATCHES_REMEMBERED
+            && batch.last_offset < oldest.first_offset()
+            && follows(batch.last_sequence(), oldest.first_sequence())
+        {
+            producer.batches.push_front(RememberedBatch::of(batch));
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
     }
 
     /// Where the oldest open transaction begins: read-committed consumers stop there.
@@ -278,6 +299,12 @@ impl Producers {
         }
         self.by_id.insert(long(0), producer);
     }
+}
+
+/// Sequences wrap from the largest integer to 0.
+fn follows(last_sequence: i32, first_sequence: i32) -> bool {
+    i64::from(first_sequence) == i64::from(last_sequence) + 1
+        || (first_sequence == 0 && last_sequence == i32::MAX)
 }
 
 fn find_duplicate(producer: &Producer, batch: &BatchInfo) -> Option<RememberedBatch> {

@@ -2,7 +2,8 @@
 //!
 //! Enters: placed batches. Leaves: offsets and bytes of the `.log` files. Only this folder touches files.
 //!
-//! `store` is one log, `segment`, `index` and `scan` its files, `cold` a read of them, `recovery` their opening;
+//! `store` is one log, `segment`, `index` and `scan` its files, `cold` a read of them, `recovery` and `recall` their
+//! opening;
 //! `checkpoint_files` and `partition_metadata` the small ones; `open_files` bounds what is open; `disk` is the file system.
 
 mod checkpoint_files;
@@ -11,6 +12,7 @@ mod disk;
 mod index;
 mod open_files;
 mod partition_metadata;
+mod recall;
 mod recovery;
 mod scan;
 mod segment;

@@ -10,6 +10,7 @@ use super::checkpoint_files::Checkpoint;
 use super::disk::{Disk, read_whole};
 use super::index::{OffsetEntry, TimeEntry, sane_entries};
 use super::open_files::OpenFiles;
+use super::recall::recall;
 use super::scan::Scanner;
 use super::segment::{Segment, parse_segment_name, segment_path};
 use super::store::{EPOCHS_FILE, LocalStore};
@@ -151,10 +152,19 @@ impl Recovery {
             if let Some(producers) = decoded {
                 self.producers = producers;
                 self.snapshot_offset = offset;
+                self.recall();
                 return;
             }
             tracing::warn!(path = %path.display(), "the producer snapshot is damaged; an older one will do");
             self.remove(path);
+        }
+    }
+
+    fn recall(&mut self) {
+        let Self { store, producers, snapshot_offset, .. } = self;
+        if let Err(error) = recall(&store.segments, *snapshot_offset, producers, &store.files) {
+            let dir = store.dir.display();
+            tracing::warn!(%dir, %error, "only the last batch of each producer is known");
         }
     }
 
