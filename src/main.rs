@@ -109,7 +109,10 @@ async fn serve_until_told(
         _ = interrupt.recv() => info!("SIGINT: stopping"),
     }
     running.stop().await?;
-    info!("stopped, everything is on the disk");
+    match serve.memory {
+        true => info!("stopped"),
+        false => info!("stopped, everything is on the disk"),
+    }
     Ok(())
 }
 

@@ -108,6 +108,7 @@ fn in_memory_no_disk_is_touched() {
     assert_eq!(client.end_offset("t"), 10);
     check_process_wrote_nothing(ottla.pid());
     ottla.stop();
+    assert!(ottla.said("on the disk").is_none(), "nothing is");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was made where it ran");
 }
 
