@@ -8,6 +8,8 @@ from harness import places
 # The files that it can read, by the end of their names.
 KINDS = (".log", ".index", ".timeindex", ".txnindex", ".snapshot", ".checkpoint")
 
+MAX_ARGUMENT = 100_000
+
 # What it prints when a file is not as it should be.
 COMPLAINTS = re.compile(
     r"isvalid: false|mismatch|out of order|is followed by|exception|error|corrupt|invalid|could not|couldn't"
@@ -28,11 +30,24 @@ def check(data):
             groups[decoder(path)].append(path)
     complaints = []
     for option, paths in groups.items():
-        if paths:
-            complaints += dump([option] if option else [], paths)
+        for part in portions(paths):
+            complaints += dump([option] if option else [], part)
     if not any(groups.values()):
         return f"no files in {data}"
     return "\n".join(complaints[:40]) or None
+
+
+def portions(paths):
+    """The files in parts whose names fit into one argument: a Linux argument ends at 128 KiB."""
+    part, length = [], 0
+    for path in paths:
+        if part and length + len(str(path)) >= MAX_ARGUMENT:
+            yield part
+            part, length = [], 0
+        part.append(path)
+        length += len(str(path)) + 1
+    if part:
+        yield part
 
 
 def decoder(path):
