@@ -191,6 +191,9 @@ impl Recovery {
                 (false, _) => segment.position_before(from, &self.store.files)?,
             };
             let is_whole = self.walk_segment(at, start, must_check)?;
+            if must_check && !is_active {
+                self.store.segments[at].seal(&self.store.files);
+            }
             // A power cut may lose the end of a file and keep the next file. (Compaction leaves such gaps as well, but only
             // where everything is on the disk.)
             let has_lost_end = !is_active && end > self.recovery_point && self.store.next_offset < end;
@@ -299,8 +302,12 @@ fn replay(
     }
 }
 
-/// Whether the last index entry of a sealed segment can be right. Kafka's own check.
+/// Whether the last index entry of a sealed segment can be right, as Kafka checks it, and its largest timestamp is known.
 fn has_sane_end(segment: &Segment, files: &OpenFiles) -> bool {
+    let has_timestamps = segment.rolling.first_timestamp.is_some_and(|first| first >= 0);
+    if has_timestamps && segment.time_index.entries == 0 {
+        return false;
+    }
     let last = files.get(&segment.index_file).and_then(|file| segment.index.last(&*file));
     match last {
         Ok(Some(last)) => {

@@ -30,6 +30,8 @@ pub(crate) struct Segment {
     pub modified_ms: i64,
     /// Written since it was last synced.
     pub is_dirty: bool,
+    /// An index was. Recovery believes in what the indexes say of flushed batches.
+    is_index_dirty: bool,
 }
 
 impl Segment {
@@ -48,6 +50,7 @@ impl Segment {
             bytes_since_index: 0,
             modified_ms: now_ms,
             is_dirty: false,
+            is_index_dirty: false,
         }
     }
 
@@ -128,6 +131,7 @@ impl Segment {
         self.rolling.took(batch);
         self.bytes_since_index += u64::from(batch.size);
         if is_entry_due {
+            self.is_index_dirty = true;
             self.bytes_since_index = u64::from(batch.size);
             let entry = OffsetEntry {
                 offset: self.relative(batch.last_offset),
@@ -147,6 +151,7 @@ impl Segment {
     fn append_time_entry(&mut self, files: &OpenFiles) -> io::Result<()> {
         let entry = TimeEntry { timestamp: self.max.0, offset: self.relative(self.max.1) };
         if entry.timestamp > self.last_time_entry.timestamp {
+            self.is_index_dirty = true;
             self.time_index.append(&*files.get(&self.time_index_file)?, entry.encode())?;
             self.last_time_entry = entry;
         }
@@ -172,10 +177,14 @@ impl Segment {
 
     /// The files that must be synced for this segment to be durable.
     pub fn dirty_files(&mut self, files: &OpenFiles) -> io::Result<Vec<Arc<dyn DiskFile>>> {
-        if !std::mem::take(&mut self.is_dirty) {
-            return Ok(Vec::new());
+        let mut dirty = Vec::new();
+        if std::mem::take(&mut self.is_dirty) {
+            dirty.push(files.get(&self.log)?);
         }
-        Ok(vec![files.get(&self.log)?])
+        if std::mem::take(&mut self.is_index_dirty) {
+            dirty.extend([files.get(&self.index_file)?, files.get(&self.time_index_file)?]);
+        }
+        Ok(dirty)
     }
 
     fn relative(&self, offset: i64) -> u32 {
@@ -194,6 +203,9 @@ pub(crate) fn lookup_position(
     base_offset: i64,
     offset: i64,
 ) -> io::Result<u64> {
+    if offset <= base_offset {
+        return Ok(0);
+    }
     let relative = u32::try_from(offset - base_offset).unwrap_or(u32::MAX);
     let entry = index.last_where(file, |entry| OffsetEntry::decode(entry).offset <= relative)?;
     Ok(entry.map_or(0, |entry| u64::from(OffsetEntry::decode(entry).position)))

@@ -27,8 +27,6 @@ pub(crate) struct LocalStore {
     /// Ascending; empty until the first append, when the directory is made.
     pub segments: Vec<Segment>,
     pub next_offset: i64,
-    /// Segments that were sealed and are not synced yet: their indexes are then synced with them.
-    unsynced: Vec<CachedFile>,
     /// Files were made since the directory was synced.
     is_dir_dirty: bool,
     /// After a failed sync nobody knows what is on the disk: only a restart, which reads it again, may say so.
@@ -44,7 +42,6 @@ impl LocalStore {
             files,
             segments: Vec::new(),
             next_offset: 0,
-            unsynced: Vec::new(),
             is_dir_dirty: false,
             has_sync_failed: Arc::new(AtomicBool::new(false)),
         }
@@ -64,7 +61,6 @@ impl LocalStore {
         }
         if let Some(sealed) = self.segments.last_mut() {
             sealed.seal(&self.files);
-            self.unsynced.extend([sealed.index_file.clone(), sealed.time_index_file.clone()]);
         }
         self.is_dir_dirty = true;
         let segment = Segment::new(&self.dir, base_offset, now_ms);
@@ -181,13 +177,12 @@ impl LogStore for LocalStore {
                 Err(error) => unreachable = Some(error),
             }
         }
-        let sealed = std::mem::take(&mut self.unsynced);
         let dir_to_sync = std::mem::take(&mut self.is_dir_dirty).then(|| self.dir.clone());
         let (files, dir, has_failed) = (self.files.clone(), self.dir.clone(), self.has_sync_failed.clone());
         Flush::new(move || {
             let outcome = match unreachable {
                 Some(error) => Err(error),
-                None => sync_all(to_sync, sealed, dir_to_sync, &files),
+                None => sync_all(to_sync, dir_to_sync, &files),
             };
             if outcome.is_err() {
                 has_failed.store(true, Ordering::Relaxed);
@@ -233,22 +228,9 @@ impl LogStore for LocalStore {
     }
 }
 
-fn sync_all(
-    active: Vec<Arc<dyn DiskFile>>,
-    sealed: Vec<CachedFile>,
-    dir: Option<PathBuf>,
-    files: &OpenFiles,
-) -> io::Result<()> {
-    for file in active {
+fn sync_all(to_sync: Vec<Arc<dyn DiskFile>>, dir: Option<PathBuf>, files: &OpenFiles) -> io::Result<()> {
+    for file in to_sync {
         file.sync()?;
-    }
-    for file in sealed {
-        match files.get(&file) {
-            Ok(file) => file.sync()?,
-            // It is gone by now, with its segment.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
     }
     let Some(dir) = dir else { return Ok(()) };
     files.disk().sync_dir(&dir)?;
