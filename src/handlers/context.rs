@@ -27,15 +27,18 @@ pub struct Context {
     pub api_version: i16,
     pub correlation_id: i32,
     pub client_id: Option<StrBytes>,
+    /// How large the whole request is: what a slice of it keeps in memory.
+    pub request_bytes: usize,
 }
 
 impl Context {
-    pub fn new(client: Arc<Client>, header: RequestHeader) -> Context {
+    pub fn new(client: Arc<Client>, header: RequestHeader, request_bytes: usize) -> Context {
         Context {
             client,
             api_version: header.api_version,
             correlation_id: header.correlation_id,
             client_id: header.client_id,
+            request_bytes,
         }
     }
 

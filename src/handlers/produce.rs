@@ -139,6 +139,7 @@ fn append(
     let now_ms = broker.clock.now_ms();
     let rules = validation_rules(&config, &topic.name, index, context.api_version, now_ms);
     check_request(context, topic, &led, acks, config.min_insync_replicas)?;
+    let records = unpinned(records, context.request_bytes);
     let batches = if takes_long(&records, &config) {
         in_place(|| validate(records, &rules))?
     } else {
@@ -168,6 +169,12 @@ fn refused_by_log(led: &Led, index: i32, error: &AppendError) -> ProducedPartiti
     let response = Refusal::from(error.code()).response(index);
     let log_start_offset = led.partition.log().start_offset().unwrap_or(-1);
     ProducedPartition { response: response.with_log_start_offset(log_start_offset), pending: None }
+}
+
+/// Records as the log may keep them. A small part of a request would keep all of it in memory for as long.
+fn unpinned(records: Bytes, request_bytes: usize) -> Bytes {
+    const SMALL_PART: usize = 4;
+    if records.len() * SMALL_PART < request_bytes { Bytes::copy_from_slice(&records) } else { records }
 }
 
 /// Compressed records are inflated to be checked: a large batch of them keeps a thread busy for many milliseconds.

@@ -255,7 +255,10 @@ async fn read_frame(
             };
             if buffer.len() >= SIZE_LENGTH + size {
                 buffer.advance(SIZE_LENGTH);
-                return Ok(Some((buffer.split_to(size).freeze(), in_flight)));
+                // Where nothing follows, the frame takes the buffer along: a batch that nobody shares is not copied.
+                let is_whole = buffer.len() == size;
+                let frame = if is_whole { std::mem::take(buffer) } else { buffer.split_to(size) };
+                return Ok(Some((frame.freeze(), in_flight)));
             }
             *budget = Some(in_flight);
             patience = patience.min(MAX_SILENCE_IN_FRAME);
@@ -293,11 +296,12 @@ async fn wait_readable(stream: &TcpStream, buffer: &mut BytesMut, limits: &Limit
 }
 
 fn dispatch(client: &Arc<Client>, mut frame: Bytes) -> Result<(&'static Api, PendingReply), End> {
+    let request_bytes = frame.len();
     let header = request::decode_header(&mut frame).map_err(|e| End::Protocol(e.to_string()))?;
     let Some(api) = handlers::find(header.api_key) else {
         return Err(End::Protocol(format!("API key {} is not served", header.api_key)));
     };
-    let context = Context::new(Arc::clone(client), header);
+    let context = Context::new(Arc::clone(client), header, request_bytes);
     match api.call(context, frame) {
         Ok(reply) => Ok((api, reply)),
         Err(error) => {

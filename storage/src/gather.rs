@@ -6,7 +6,7 @@ use crate::store::{Placed, ReadLimits, Records};
 
 /// Batches below this size are copied when they are kept, since a small slice would keep a whole network buffer alive,
 /// and when they are read, since thousands of tiny buffers cost more to send than to copy.
-pub(crate) const SHARE_MIN_BYTES: usize = 16 * 1024;
+pub(crate) const SHARE_MIN_BYTES: usize = 4 * 1024;
 
 /// Collects batches for a reader: small ones into one buffer, large ones shared.
 pub(crate) struct Gathered {
