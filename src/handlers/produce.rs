@@ -260,3 +260,20 @@ impl From<InvalidBatch> for Refusal {
         Refusal { code: invalid.kind.code(), message: invalid.message, record_errors }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_part_of_a_request_does_not_keep_it() {
+        let request = Bytes::from(vec![0; 1000]);
+        let keeps = |length: usize| {
+            let kept = unpinned(request.slice(..length), request.len());
+            kept.as_ptr() == request.as_ptr()
+        };
+        assert!(!keeps(100));
+        assert!(keeps(250));
+        assert!(keeps(1000));
+    }
+}

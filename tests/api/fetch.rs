@@ -185,3 +185,42 @@ async fn a_session_tells_only_what_is_new() {
     }
     broker.stop().await.unwrap();
 }
+
+/// The broker is told to stop while an answer is larger than what the sockets hold: the client still gets all of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_does_not_cut_an_answer_short() {
+    let broker = start().await;
+    let mut client = Client::connect(&broker).await;
+    create(&mut client, "t", 1, &[]).await;
+    let value = vec![0; 1_000_000];
+    for _ in 0..30 {
+        append(&mut client, "t", 0, &value).await;
+    }
+    client.send(FETCH, &fetch_request("t", &[(0, 0, i32::MAX)])).await;
+    client.answer_begins().await;
+    let stopping = tokio::spawn(broker.stop());
+    assert_eq!(batches(&fetched(answer(&mut client).await)[0]).len(), 30);
+    assert!(client.receive().await.is_none());
+    stopping.await.unwrap().unwrap();
+}
+
+/// Many partitions in one fetch: it is answered when all together have enough.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetch_of_many_partitions_waits_for_any_of_them() {
+    const PARTITIONS: i32 = 500;
+    let broker = start().await;
+    let (mut consumer, mut producer) = (Client::connect(&broker).await, Client::connect(&broker).await);
+    create(&mut producer, "t", PARTITIONS, &[]).await;
+    let wanted: Vec<Wanted> = (0..PARTITIONS).map(|partition| (partition, 0, 1000)).collect();
+    let size = batch(&[b"v"]).len() as i32;
+    consumer.send(FETCH, &patient(&wanted, 100 * size)).await;
+    for n in 0..100 {
+        append(&mut producer, "t", (n * 7) % PARTITIONS, b"v").await;
+    }
+    let found = fetched(answer(&mut consumer).await);
+    let grown: Vec<i32> =
+        found.iter().filter(|found| !batches(found).is_empty()).map(|found| found.partition_index).collect();
+    let expected: std::collections::BTreeSet<i32> = (0..100).map(|n| (n * 7) % PARTITIONS).collect();
+    assert_eq!(grown, expected.into_iter().collect::<Vec<_>>());
+    broker.stop().await.unwrap();
+}

@@ -61,6 +61,11 @@ impl Client {
         self.stream.write_all(body).await.unwrap();
     }
 
+    /// Waits until an answer has begun to come, without taking anything of it.
+    pub async fn answer_begins(&mut self) {
+        self.stream.peek(&mut [0]).await.unwrap();
+    }
+
     /// The next frame, or `None` when the broker has closed the connection.
     pub async fn receive(&mut self) -> Option<Bytes> {
         let size = self.stream.read_i32().await.ok()?;
