@@ -38,7 +38,9 @@ impl BatchInfo {
         }
         Some(Self {
             base_offset,
-            last_offset: base_offset.checked_add(i64::from(last_offset_delta))?,
+            last_offset: base_offset
+                .checked_add(i64::from(last_offset_delta))
+                .filter(|last_offset| *last_offset < i64::MAX)?,
             size: u32::try_from(size).ok()?,
             leader_epoch: i32_at(header, 12),
             attributes: u16::from_be_bytes([header[21], header[22]]),

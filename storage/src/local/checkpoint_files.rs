@@ -84,7 +84,7 @@ fn parse(text: &str) -> Option<Vec<(String, i64)>> {
         let mut words = line.split(' ');
         let (topic, partition, offset) = (words.next()?, words.next()?, words.next()?);
         let partition: u32 = partition.parse().ok()?;
-        let offset: i64 = offset.parse().ok().filter(|offset| *offset >= 0)?;
+        let offset: i64 = offset.parse().ok().filter(|offset| (0..=i64::MAX / 2).contains(offset))?;
         offsets.push((format!("{topic}-{partition}"), offset));
     }
     (offsets.len() == count).then_some(offsets)

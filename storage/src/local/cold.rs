@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
+use super::disk::DiskFile;
 use super::index::OffsetIndex;
 use super::open_files::{CachedFile, OpenFiles};
 use super::scan::Scanner;
 use super::segment::{Segment, lookup_position};
-use crate::batch_info::BatchInfo;
+use crate::batch_info::{BatchInfo, crc_matches};
 use crate::error::StorageError;
 use crate::store::{ReadLimits, Records};
 
@@ -50,12 +51,31 @@ impl SegmentView {
             .get(&self.index_file)
             .and_then(|file| lookup_position(&*file, self.index, self.base_offset, from))
             .map_err(failed)?;
-        let mut scanner = Scanner::new(&*log, self.size);
-        let mut position = hint;
+        match self.read_at(&*log, hint, from, limits) {
+            // The index may be damaged where the log is not.
+            Err(StorageError::Corrupt { .. }) if hint > 0 => self.read_at(&*log, 0, from, limits),
+            outcome => outcome,
+        }
+    }
+
+    /// Walks to the batch from the one at `position`.
+    fn read_at(
+        &self,
+        log: &dyn DiskFile,
+        mut position: u64,
+        from: i64,
+        limits: ReadLimits,
+    ) -> Result<Option<Records>, StorageError> {
+        let failed = |error| StorageError::io("read", self.log.path(), error);
+        let mut scanner = Scanner::new(log, self.size);
+        let hint = position;
         let first = loop {
             match scanner.header(position).map_err(failed)? {
-                None if position >= self.size => return Ok(None),
+                None if position == self.size => return Ok(None),
                 None => return Err(self.corrupt(position)),
+                Some(batch) if position == hint && hint > 0 && batch.base_offset > from => {
+                    return Err(self.corrupt(position));
+                }
                 Some(batch) if batch.last_offset >= from => break batch,
                 Some(batch) => position += u64::from(batch.size),
             }
@@ -77,7 +97,10 @@ impl SegmentView {
     }
 
     fn corrupt(&self, position: u64) -> StorageError {
-        StorageError::corrupt(format!("no batch at position {position} of {}", self.log.path().display()))
+        StorageError::corrupt(format!(
+            "no whole batch at position {position} of {}",
+            self.log.path().display()
+        ))
     }
 }
 
@@ -96,12 +119,14 @@ pub(crate) fn read(
     Ok(Records::none(from))
 }
 
-/// How many bytes of the buffer are whole batches before `upper_offset`, and the offset after them.
+/// How many bytes of the buffer are whole batches before `upper_offset`, and the offset after them. Ends before a batch
+/// that the disk has changed: a CRC costs far less than the read did, and a consumer would only stumble over it.
 fn whole_batches(buffer: &[u8], upper_offset: i64, from: i64) -> (usize, i64) {
     let (mut position, mut next_offset) = (0, from);
     while let Some(batch) = BatchInfo::parse(&buffer[position..]) {
         let end = position + batch.size as usize;
-        if end > buffer.len() || batch.base_offset >= upper_offset {
+        let is_wanted = end <= buffer.len() && batch.base_offset < upper_offset;
+        if !is_wanted || !crc_matches(&buffer[position..end]) {
             break;
         }
         (position, next_offset) = (end, batch.next_offset());

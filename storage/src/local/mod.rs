@@ -2,8 +2,8 @@
 //!
 //! Enters: placed batches. Leaves: offsets and bytes of the `.log` files. Only this folder touches files.
 //!
-//! `store` is one log, `segment`, `index` and `scan` its files, `cold` a read of them, `recovery` and `recall` their
-//! opening;
+//! `store` is one log, `segment`, `index` and `scan` its files, `cold` a read of them, `recovery`,
+//! `recall` and `swap` their opening;
 //! `checkpoint_files` and `partition_metadata` the small ones; `open_files` bounds what is open; `disk` is the file system.
 
 mod checkpoint_files;
@@ -17,6 +17,7 @@ mod recovery;
 mod scan;
 mod segment;
 mod store;
+mod swap;
 #[cfg(test)]
 mod tests;
 

@@ -2,7 +2,6 @@
 //! behind the recovery point is checked: the log is cut at the first batch that is torn or whose CRC is wrong, and
 //! indexes, producers and epochs are rebuilt from there.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use super::recall::recall;
 use super::scan::Scanner;
 use super::segment::{Segment, parse_segment_name, segment_path};
 use super::store::{EPOCHS_FILE, LocalStore};
+use super::swap;
 use crate::batch_info::{BatchInfo, Marker, crc_matches};
 use crate::epochs::Epochs;
 use crate::error::StorageError;
@@ -23,8 +23,6 @@ use crate::producers::Producers;
 
 /// No index, snapshot or checkpoint file of a log is larger.
 const SMALL_FILE_MAX_BYTES: u64 = 256 << 20;
-/// What crashes leave behind, and nobody needs.
-const LEFTOVERS: [&str; 3] = [".tmp", ".deleted", ".cleaned"];
 
 /// Opens what is in `dir`, or an empty log when there is nothing. `checkpoint.recovery_point` is ignored for a log
 /// that was closed cleanly.
@@ -44,6 +42,7 @@ pub(crate) fn open(
         snapshot_offset: 0,
         recovery_point: if is_clean { i64::MAX } else { checkpoint.recovery_point },
         index_interval: options.index_interval_bytes,
+        may_have_gaps: options.cleanup_compact,
     };
     recovery.list()?;
     recovery.load_epochs();
@@ -67,6 +66,8 @@ struct Recovery {
     snapshot_offset: i64,
     recovery_point: i64,
     index_interval: u32,
+    /// Compaction may have removed batches anywhere.
+    may_have_gaps: bool,
 }
 
 impl Recovery {
@@ -76,26 +77,14 @@ impl Recovery {
 
     /// Finds the segments and the snapshots.
     fn list(&mut self) -> Result<(), StorageError> {
-        let names = match self.disk().list(&self.store.dir) {
-            Ok(names) => names,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(StorageError::io("list", &self.store.dir, error)),
-        };
+        let dir = &self.store.dir;
+        let names = swap::tidy(self.disk(), dir).map_err(|error| StorageError::io("list", dir, error))?;
         let mut bases = Vec::new();
         self.snapshots.clear();
         for name in names {
-            if LEFTOVERS.iter().any(|suffix| name.ends_with(suffix)) {
-                self.remove(self.store.dir.join(name));
-                continue;
-            }
             match parse_segment_name(&name) {
                 Some((base, ".log")) => bases.push(base),
                 Some((offset, ".snapshot")) => self.snapshots.push(offset),
-                Some((_, suffix)) if suffix.ends_with(".swap") => {
-                    return Err(StorageError::corrupt(format!(
-                        "{name}: Kafka did not finish compacting this log"
-                    )));
-                }
                 _ => {}
             }
         }
@@ -188,15 +177,19 @@ impl Recovery {
             let start = match (must_check, is_indexed) {
                 (true, true) => cut_indexes(segment, from, &self.store.files)?,
                 (true, false) => cut_indexes(segment, segment.base_offset(), &self.store.files)?,
-                (false, _) => segment.position_before(from, &self.store.files)?,
+                (false, _) => {
+                    let position = segment.position_before(from, &self.store.files)?;
+                    let found = batch_at(segment, position, &self.store.files)?;
+                    if found.is_some_and(|batch| batch.base_offset <= from) { position } else { 0 }
+                }
             };
             let is_whole = self.walk_segment(at, start, must_check)?;
             if must_check && !is_active {
                 self.store.segments[at].seal(&self.store.files);
             }
-            // A power cut may lose the end of a file and keep the next file. (Compaction leaves such gaps as well, but only
-            // where everything is on the disk.)
-            let has_lost_end = !is_active && end > self.recovery_point && self.store.next_offset < end;
+            // A power cut may lose the end of a file and keep the next file.
+            let has_gap = !is_active && self.store.next_offset < end;
+            let has_lost_end = has_gap && end > self.recovery_point && !self.may_have_gaps;
             if !is_whole || has_lost_end {
                 self.drop_after(at)?;
                 break;
@@ -221,7 +214,8 @@ impl Recovery {
             let Some(batch) = scanner.header(position).map_err(failed)? else { break };
             let is_unsure = batch.last_offset >= self.recovery_point;
             let is_behind = position > start && batch.base_offset < self.store.next_offset;
-            if is_behind || batch.base_offset < segment.base_offset() {
+            let is_beyond = batch.last_offset.saturating_sub(segment.base_offset()) > i64::from(i32::MAX);
+            if is_behind || is_beyond || batch.base_offset < segment.base_offset() {
                 break;
             }
             let mut marker = None;
@@ -243,6 +237,10 @@ impl Recovery {
             return Ok(true);
         }
         let (bytes, path) = (size - position, path.path().display());
+        if !rebuild {
+            tracing::warn!(%path, position, "a batch is not whole; producers that wrote behind it may be unknown");
+            return Ok(true);
+        }
         tracing::warn!(%path, position, bytes, "the log ends in a batch that is not whole; it is cut there");
         file.set_size(position).map_err(failed)?;
         segment.rolling.bytes = position;
@@ -319,6 +317,16 @@ fn has_sane_end(segment: &Segment, files: &OpenFiles) -> bool {
     }
 }
 
+/// The batch at a position that an index gave.
+fn batch_at(segment: &Segment, position: u64, files: &OpenFiles) -> Result<Option<BatchInfo>, StorageError> {
+    let failed = |error| StorageError::io("recover", segment.log.path(), error);
+    let file = files.get(&segment.log).map_err(failed)?;
+    let mut scanner = Scanner::new(&*file, segment.size());
+    let Some(batch) = scanner.header(position).map_err(failed)? else { return Ok(None) };
+    let is_whole = crc_matches(scanner.bytes(position, batch.size as usize).map_err(failed)?);
+    Ok((is_whole && batch.base_offset >= segment.base_offset()).then_some(batch))
+}
+
 /// Keeps the index entries before `from` that are in order, and says at which position the walk goes on: where
 /// the last of them points.
 fn cut_indexes(segment: &mut Segment, from: i64, files: &OpenFiles) -> Result<u64, StorageError> {
@@ -335,8 +343,15 @@ fn cut_indexes(segment: &mut Segment, from: i64, files: &OpenFiles) -> Result<u6
     let (entries, _) = bytes.as_chunks::<8>();
     let sane = sane_entries(&bytes, OffsetEntry::decode) as usize;
     let kept = entries[..sane].iter().map(|entry| OffsetEntry::decode(*entry));
-    let kept: Vec<_> =
+    let mut kept: Vec<_> =
         kept.take_while(|entry| entry.offset < relative && u64::from(entry.position) < size).collect();
+    // What does not lead to a batch came from a damaged file: believing it would cut the log there.
+    if let Some(last) = kept.last() {
+        let found = batch_at(segment, u64::from(last.position), files)?;
+        if found.is_none_or(|batch| batch.last_offset != base + i64::from(last.offset)) {
+            kept.clear();
+        }
+    }
     segment.index.entries = kept.len() as u32;
     let file = files.get_or_create(&segment.index_file).map_err(failed)?;
     file.set_size(kept.len() as u64 * 8).map_err(failed)?;

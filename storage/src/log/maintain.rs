@@ -158,6 +158,11 @@ impl OpenLog {
     fn advance_start(&mut self, offset: i64, now_ms: i64, id: &LogId) -> Result<(), StorageError> {
         let extents = self.store.extents()?;
         let active = extents.last().map_or(offset, |extent| extent.base_offset);
+        let drops_batches = extents.get(1).is_some_and(|second| second.base_offset <= offset);
+        if drops_batches && !self.producers.is_empty() {
+            // Nobody can rebuild from dropped batches what an older snapshot, lost to a power cut, said of their producers.
+            self.note_producers(self.end_offset, id);
+        }
         self.store.set_start(offset.min(active), now_ms)?;
         self.start_offset = offset;
         if self.epochs.truncate_from_start(offset) {

@@ -361,7 +361,7 @@ impl Run {
         self.written.retain(|batch| batch.last_offset() < end);
         assert!(end == start || self.written.last().is_some_and(|last| last.last_offset() + 1 == end));
         (self.start, self.end, self.flushed) = (start, end, self.flushed.min(end));
-        self.on_disk_from = start;
+        self.on_disk_from = self.on_disk_from.max(start);
         self.check_all();
     }
 
