@@ -159,6 +159,10 @@ impl Run {
         let (batch, timestamps) = self.build(Some(sent), count);
         let allowed = self.answers(&known, sent, timestamps.len());
         let answer = self.append(ValidatedBatches { batches: vec![batch] }, &[timestamps], Some(sent));
+        if allowed.is_empty() && answer == Answer::Taken {
+            // It had been forgotten: what it sent before is as if it never had.
+            known.iter().for_each(|(at, ..)| self.written[*at].producer = None);
+        }
         let is_allowed = allowed.is_empty() || answer == Answer::TooLarge || allowed.contains(&answer);
         assert!(is_allowed, "{sent:?}: {answer:?}, not {allowed:?}");
     }
