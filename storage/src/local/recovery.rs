@@ -41,6 +41,7 @@ pub(crate) fn open(
         snapshots: Vec::new(),
         snapshot_offset: 0,
         recovery_point: if is_clean { i64::MAX } else { checkpoint.recovery_point },
+        start_offset: checkpoint.start_offset,
         index_interval: options.index_interval_bytes,
         may_have_gaps: options.cleanup_compact,
     };
@@ -53,7 +54,7 @@ pub(crate) fn open(
         recovery.store.segments.clear();
         recovery.list()?;
     }
-    Ok(recovery.finish(checkpoint.start_offset))
+    Ok(recovery.finish())
 }
 
 struct Recovery {
@@ -65,6 +66,8 @@ struct Recovery {
     /// Where `producers` stands before the walk.
     snapshot_offset: i64,
     recovery_point: i64,
+    /// As it was last noted.
+    start_offset: i64,
     index_interval: u32,
     /// Compaction may have removed batches anywhere.
     may_have_gaps: bool,
@@ -187,8 +190,9 @@ impl Recovery {
             if must_check && !is_active {
                 self.store.segments[at].seal(&self.store.files);
             }
-            // A power cut may lose the end of a file and keep the next file.
-            let has_gap = !is_active && self.store.next_offset < end;
+            // A power cut may lose the end of a file and keep the next file. (Before the log's start nothing is missed: a log
+            // whose end is lost goes on at its start.)
+            let has_gap = !is_active && self.store.next_offset < end && end > self.start_offset;
             let has_lost_end = has_gap && end > self.recovery_point && !self.may_have_gaps;
             if !is_whole || has_lost_end {
                 self.drop_after(at)?;
@@ -258,9 +262,9 @@ impl Recovery {
         Ok(())
     }
 
-    fn finish(mut self, start_offset: i64) -> Opened {
-        let first = self.store.segments.first().map_or(start_offset, Segment::base_offset);
-        let start_offset = start_offset.max(first);
+    fn finish(mut self) -> Opened {
+        let first = self.store.segments.first().map_or(self.start_offset, Segment::base_offset);
+        let start_offset = self.start_offset.max(first);
         let end_offset = self.store.next_offset.max(start_offset);
         self.store.next_offset = end_offset;
         self.epochs.truncate_from_end(end_offset);
