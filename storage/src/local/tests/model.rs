@@ -159,19 +159,16 @@ impl Run {
         let (batch, timestamps) = self.build(Some(sent), count);
         let allowed = self.answers(&known, sent, timestamps.len());
         let answer = self.append(ValidatedBatches { batches: vec![batch] }, &[timestamps], Some(sent));
-        if allowed.is_empty() && answer == Answer::Taken {
-            // It had been forgotten: what it sent before is as if it never had.
-            known.iter().for_each(|(at, ..)| self.written[*at].producer = None);
-        }
         let is_allowed = allowed.is_empty() || answer == Answer::TooLarge || allowed.contains(&answer);
         assert!(is_allowed, "{sent:?}: {answer:?}, not {allowed:?}");
     }
 
     /// What the log may answer; nothing: it may have forgotten the producer.
     fn answers(&self, known: &[(usize, Sent, usize)], sent: Sent, count: usize) -> Vec<Answer> {
-        let Some((last, current, last_count)) = known.last() else { return vec![Answer::Taken] };
-        if self.had_power_cut && self.written[*last].base_offset < self.on_disk_from {
-            return Vec::new(); // its batch was deleted, and the snapshot perhaps lost
+        let Some((_, current, last_count)) = known.last() else { return vec![Answer::Taken] };
+        let mut recent = known.iter().rev().take(6);
+        if self.had_power_cut && recent.any(|(at, ..)| self.written[*at].base_offset < self.on_disk_from) {
+            return Vec::new(); // its batches were deleted, and the snapshot perhaps lost
         }
         if sent.epoch < current.epoch {
             return vec![Answer::Fenced];
@@ -302,7 +299,7 @@ impl Run {
         assert!(start >= self.start && start <= self.end, "{start} of {}..{}", self.start, self.end);
         if start > self.start {
             assert!(start == self.end || self.written.iter().any(|batch| batch.base_offset == start));
-            let gone = self.written.iter().filter(|batch| batch.last_offset() < start);
+            let gone = self.batches_from(self.start).iter().filter(|batch| batch.last_offset() < start);
             let newest = gone.flat_map(|batch| &batch.timestamps).max().copied().unwrap_or(-1);
             let is_old = retention_ms >= 0 && (newest < 0 || self.now_ms - newest > retention_ms);
             let left: usize = self.batches_from(start).iter().map(|batch| batch.bytes.len()).sum();
