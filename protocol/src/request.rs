@@ -18,6 +18,10 @@ pub enum RequestError {
         api_key: i16,
         api_version: i16,
     },
+    /// The API is served, but not in this version.
+    UnsupportedVersion {
+        api_version: i16,
+    },
     Guard(GuardError),
     /// The guard let it pass, but its text is not UTF-8 or the like.
     Decode(String),
@@ -27,6 +31,9 @@ impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RequestError::Header => write!(f, "malformed request header"),
+            RequestError::UnsupportedVersion { api_version } => {
+                write!(f, "version {api_version} is not served")
+            }
             RequestError::UnknownApi { api_key, api_version } => {
                 write!(f, "unknown api key {api_key} (version {api_version})")
             }

@@ -22,7 +22,7 @@ pub async fn handle(context: Context, request: ApiVersionsRequest) -> ApiVersion
 /// for any other API Kafka closes the connection.
 pub fn unsupported(key: i16, version: i16, correlation_id: i32) -> Result<PendingReply, RequestError> {
     if key != ApiKey::ApiVersions as i16 {
-        return Err(RequestError::UnknownApi { api_key: key, api_version: version });
+        return Err(RequestError::UnsupportedVersion { api_version: version });
     }
     // Kafka's answer holds ApiVersions' own window and nothing else.
     let mut response = table().with_error_code(ErrorCode::UnsupportedVersion.code());

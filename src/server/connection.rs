@@ -17,7 +17,7 @@ use ottla_protocol::request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::Admission;
 use crate::handlers::{self, Api, Client, Context, PendingReply, Reply};
@@ -302,13 +302,8 @@ fn dispatch(client: &Arc<Client>, mut frame: Bytes) -> Result<(&'static Api, Pen
         return Err(End::Protocol(format!("API key {} is not served", header.api_key)));
     };
     let context = Context::new(Arc::clone(client), header, request_bytes);
-    match api.call(context, frame) {
-        Ok(reply) => Ok((api, reply)),
-        Err(error) => {
-            warn!(peer = %client.peer, api = api.name, %error, "request refused");
-            Err(End::Protocol(error.to_string()))
-        }
-    }
+    let reply = api.call(context, frame).map_err(|error| End::Protocol(format!("{}: {error}", api.name)))?;
+    Ok((api, reply))
 }
 
 /// Writes a response's parts with as few system calls as the kernel allows, without joining them. A client that takes
