@@ -88,3 +88,20 @@ async fn without_its_topic_there_is_no_coordinator() {
     assert_eq!(client.call(3, &join(&StrBytes::new())).await.error_code, NOT_COORDINATOR);
     broker.stop().await.unwrap();
 }
+
+/// Recorded from Kafka 4.3.1 right after its first start.
+#[tokio::test]
+async fn before_the_groups_topic_is_made_what_is_wrong_in_itself_is_said_first() {
+    let broker = crate::support::start().await;
+    let mut client = Client::connect(&broker).await;
+    let new = join(&StrBytes::new());
+    let cases = [
+        (new.clone().with_group_id(text("").into()), INVALID_GROUP_ID),
+        (new.clone().with_session_timeout_ms(1), 26),
+        (new, NOT_COORDINATOR),
+    ];
+    for (request, error_code) in cases {
+        assert_eq!(client.call(9, &request).await.error_code, error_code, "{request:?}");
+    }
+    broker.stop().await.unwrap();
+}

@@ -67,6 +67,7 @@ impl GroupCoordinator {
 
     pub async fn join(self: &Arc<Self>, join: Join) -> JoinAnswer {
         let refused = |error| JoinRefused { member_id: join.member_id.clone(), error };
+        join.check(&self.surroundings.config).map_err(refused)?;
         let shard = self.shard_of(&join.group_id).map_err(refused)?;
         let answer = shard.run_with_ticket(join.ticket, |machine, now_ms| machine.join(&join, now_ms)).await;
         match answer.map_err(refused)? {
@@ -76,7 +77,7 @@ impl GroupCoordinator {
     }
 
     pub async fn sync(self: &Arc<Self>, sync: Sync) -> SyncAnswer {
-        let shard = self.shard_of(&sync.group_id)?;
+        let shard = self.shard_of_member(&sync.group_id)?;
         match shard.run_with_ticket(sync.ticket, |machine, now_ms| machine.sync(&sync, now_ms)).await? {
             Answer::Sync(answer) => answer,
             Answer::Join(_) => Err(GroupError::CoordinatorNotAvailable),
@@ -84,12 +85,12 @@ impl GroupCoordinator {
     }
 
     pub async fn heartbeat(self: &Arc<Self>, heartbeat: Heartbeat) -> Result<(), GroupError> {
-        let shard = self.shard_of(&heartbeat.group_id)?;
+        let shard = self.shard_of_member(&heartbeat.group_id)?;
         shard.run(|machine, now_ms| machine.heartbeat(&heartbeat, now_ms)).await?
     }
 
     pub async fn leave(self: &Arc<Self>, leave: Leave) -> Result<LeaveAnswer, GroupError> {
-        let shard = self.shard_of(&leave.group_id)?;
+        let shard = self.shard_of_member(&leave.group_id)?;
         shard.run(|machine, now_ms| machine.leave(&leave, now_ms)).await?
     }
 
@@ -153,6 +154,14 @@ impl GroupCoordinator {
         self.surroundings.is_closed.store(true, Ordering::Release);
         let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         shards.iter().flatten().for_each(|shard| shard.give_up_waiting());
+    }
+
+    /// For what members ask: Kafka looks for the group's name before it asks whether the coordinator is here.
+    fn shard_of_member(self: &Arc<Self>, group_id: &StrBytes) -> Result<Arc<Shard>, GroupError> {
+        if group_id.is_empty() {
+            return Err(GroupError::InvalidGroupId);
+        }
+        self.shard_of(group_id)
     }
 
     /// `NotCoordinator` before the topic is made: the client asks for the coordinator, which makes it.

@@ -11,7 +11,7 @@ use crate::coordinator::group::hard::kept;
 impl GroupShard {
     /// JoinGroup. The answer leaves under the command's ticket, often only when the other members have joined.
     pub fn join(&self, join: &Join, now_ms: i64) -> GroupOutcome<()> {
-        if let Err(error) = check_request(join, &self.config) {
+        if let Err(error) = join.check(&self.config) {
             return refuse(join, &join.member_id, error);
         }
         let known = self.group(&join.group_id);
@@ -30,16 +30,19 @@ impl GroupShard {
     }
 }
 
-fn check_request(join: &Join, config: &GroupConfig) -> Result<(), GroupError> {
-    if join.group_id.is_empty() {
-        return Err(GroupError::InvalidGroupId);
+impl Join {
+    /// What Kafka looks at in the request itself, before it asks whether the coordinator is here.
+    pub fn check(&self, config: &GroupConfig) -> Result<(), GroupError> {
+        if self.group_id.is_empty() {
+            return Err(GroupError::InvalidGroupId);
+        }
+        if self.session_timeout_ms < config.min_session_timeout_ms
+            || self.session_timeout_ms > config.max_session_timeout_ms
+        {
+            return Err(GroupError::InvalidSessionTimeout);
+        }
+        Ok(())
     }
-    if join.session_timeout_ms < config.min_session_timeout_ms
-        || join.session_timeout_ms > config.max_session_timeout_ms
-    {
-        return Err(GroupError::InvalidSessionTimeout);
-    }
-    Ok(())
 }
 
 fn refuse(join: &Join, member_id: &StrBytes, error: GroupError) -> GroupOutcome<()> {
