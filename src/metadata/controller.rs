@@ -35,11 +35,6 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Goes on from an image, as after a lost append.
-    pub fn from_image(image: Image) -> Self {
-        Controller { image }
-    }
-
     pub fn image(&self) -> &Image {
         &self.image
     }

@@ -1,7 +1,7 @@
 //! One partition's log, and the engines that keep it.
 //!
 //! Enters: `ValidatedBatches` and offsets. Leaves: offsets, shared bytes of whole batches, `StorageError`.
-//! May use: `ottla_protocol` (batches and codecs); files and sled only inside an engine. No tokio, no clock.
+//! May use: `ottla_protocol` (batches and codecs); files only inside an engine. No tokio, no clock.
 //!
 //! - [`logs`] all logs of the process; [`log`] one of them: offsets, sequences, epochs, times
 //! - `store` the seam below it; `memory/` and `local/` the engines; `rolling` when either begins a new segment
