@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use ottla_protocol::messages::{
-    ApiKey, ApiVersionsRequest, Decodable, Encodable, HeaderVersion, MetadataRequest, Request, RequestHeader,
+    ApiVersionsRequest, Decodable, Encodable, HeaderVersion, MetadataRequest, Request, RequestHeader,
     ResponseHeader,
 };
 use ottla_protocol::{ErrorCode, StrBytes};
@@ -105,10 +105,8 @@ impl Client {
             .with_request_api_version(version)
             .with_correlation_id(self.correlation_id)
             .with_client_id(Some(StrBytes::from_static_str("ottla-health")));
-        let header_version = ApiKey::try_from(R::KEY)
-            .map_or(R::header_version(version), |api| api.request_header_version(version));
         let mut frame = BytesMut::zeroed(4);
-        header.encode(&mut frame, header_version)?;
+        header.encode(&mut frame, R::header_version(version))?;
         request.encode(&mut frame, version)?;
         let size = i32::try_from(frame.len() - 4)?;
         frame[..4].copy_from_slice(&size.to_be_bytes());

@@ -49,6 +49,7 @@ class Field:
 @dataclass
 class Message:
     name: str
+    jar: str  # one of JARS
     type: str  # request, response, metadata, coordinator-key, coordinator-value, data
     api_key: int | None
     listeners: list
@@ -61,20 +62,21 @@ class Message:
 def read_jars(libs):
     """All definitions in the jars of a directory, by name."""
     messages = {}
-    for jar in [jar for name in JARS for jar in Path(libs).glob(f"kafka-{name}-[0-9]*.jar")]:
-        with zipfile.ZipFile(jar) as archive:
+    for name, path in [(name, path) for name in JARS for path in Path(libs).glob(f"kafka-{name}-[0-9]*.jar")]:
+        with zipfile.ZipFile(path) as archive:
             for entry in archive.namelist():
                 if re.fullmatch(r"common/(message|metadata)/\w+\.json", entry):
                     text = re.sub(r"^\s*//.*$", "", archive.read(entry).decode(), flags=re.M)
                     definition = json.loads(text)
                     if "fields" in definition:  # a retired message has none
-                        messages[definition["name"]] = read_message(definition)
+                        messages[definition["name"]] = read_message(definition, name)
     return messages
 
 
-def read_message(definition):
+def read_message(definition, jar):
     message = Message(
         name=definition["name"],
+        jar=jar,
         type=definition["type"],
         api_key=definition.get("apiKey"),
         listeners=definition.get("listeners", []),

@@ -19,10 +19,30 @@ from definitions import read_jars, snake
 SRC = Path(__file__).resolve().parent.parent / "src"
 
 # The requests and responses whose newest version kafka-protocol 0.18 lacks, of the APIs that Ottla serves.
-MESSAGES = ["ListOffsets", "OffsetCommit", "OffsetFetch", "DescribeLogDirs"]
+MESSAGES = [
+    "ListOffsets",
+    "OffsetCommit",
+    "OffsetFetch",
+    "DescribeLogDirs",
+    "WriteTxnMarkers",
+    "ShareFetch",
+    "ShareAcknowledge",
+    "WriteShareGroupState",
+    "ReadShareGroupStateSummary",
+    "DescribeShareGroupOffsets",
+    "StreamsGroupHeartbeat",
+    "StreamsGroupDescribe",
+]
 
-# The records of a coordinator's topic that Ottla reads and writes.
-GROUP_RECORDS = ["LegacyOffsetCommit", "OffsetCommit", "GroupMetadata"]
+# The coordinators: the module of their records, their topic, the enum over its records, and the jar with their definitions.
+COORDINATORS = [
+    ("group", "__consumer_offsets", "GroupRecord", "group-coordinator"),
+    ("transaction", "__transaction_state", "TransactionRecord", "transaction-coordinator"),
+    ("share", "__share_group_state", "ShareRecord", "share-coordinator"),
+]
+
+# What consumers of the classic protocol say to each other; the broker reads it when it changes their group's protocol.
+CONSUMER_PROTOCOL = ["ConsumerProtocolSubscription", "ConsumerProtocolAssignment"]
 
 CONTROL_RECORDS = ["LeaderChangeMessage", "SnapshotHeaderRecord", "SnapshotFooterRecord", "KRaftVersionRecord", "VotersRecord", "EndTxnMarker"]
 
@@ -42,14 +62,21 @@ def main(libs):
     save("record_formats/metadata/mod.rs", records.metadata(metadata, release))
     save_structs("record_formats/metadata", metadata, release)
 
-    pairs = [(messages[f"{name}Key"], messages[f"{name}Value"]) for name in GROUP_RECORDS]
-    save("record_formats/group/mod.rs", records.coordinator("__consumer_offsets", "GroupRecord", pairs, release))
-    save_structs("record_formats/group", [message for pair in pairs for message in pair], release)
+    for module, topic, enum, jar in COORDINATORS:
+        keys = [m for m in messages.values() if m.jar == jar and m.type == "coordinator-key"]
+        pairs = [(key, messages[key.name.removesuffix("Key") + "Value"]) for key in keys]
+        save(f"record_formats/{module}/mod.rs", records.coordinator(topic, enum, pairs, release))
+        save_structs(f"record_formats/{module}", [message for pair in pairs for message in pair], release)
 
-    control = [messages[name] for name in CONTROL_RECORDS]
-    save("record_formats/control/mod.rs", "//! The values of control records.\n" + records.GENERATED.format(release=release) + records.modules(control))
-    save_structs("record_formats/control", control, release)
+    save_plain("control", "The values of control records.", [messages[name] for name in CONTROL_RECORDS], release)
+    save_plain("consumer_protocol", "What the members of a classic group of consumers tell each other.", [messages[name] for name in CONSUMER_PROTOCOL], release)
     subprocess.run(["cargo", "fmt", "--package", "ottla-protocol"], cwd=SRC, check=True)
+
+
+def save_plain(module, title, messages, release):
+    """Structs whose frames are written by hand."""
+    save(f"record_formats/{module}/mod.rs", f"//! {title}\n" + records.GENERATED.format(release=release) + records.modules(messages))
+    save_structs(f"record_formats/{module}", messages, release)
 
 
 def save_structs(folder, messages, release):

@@ -236,7 +236,7 @@ class Writer:
                 element = f"|buf| get_{f.type}(buf, layout)"
             return f"{prefix}array(buf, layout, {element})?"
         if nullable and f.is_struct:
-            return "get_nullable_struct(buf, version)?"
+            return f"get_{self.nullable_struct(f)}(buf, version)?"
         if nullable:
             into = ".map(Into::into)" if self.entity(f) else ""
             return f"get_nullable_{self.primitive(f)}(buf, layout)?{into}"
@@ -249,6 +249,9 @@ class Writer:
         if f.type in NUMBERS:
             return f"get_{self.primitive(f)}(buf)?{into}"
         return f"get_{self.primitive(f)}(buf, layout)?{into}"
+
+    def nullable_struct(self, f):
+        return "nullable_struct" if f.tag is None else "nullable_tagged_struct"
 
     def primitive(self, f):
         return NUMBERS.get(f.type, {"string": "string"}.get(f.type, "bytes")).lower()
@@ -301,7 +304,7 @@ class Writer:
         if f.is_array:
             return f"{refuse}put_nullable_array(out, {me}.as_deref(), layout, {self.write_element(f)})?;\n"
         if f.is_struct:
-            return f"{refuse}put_nullable_struct(out, {me}.as_ref(), version)?;\n"
+            return f"{refuse}put_{self.nullable_struct(f)}(out, {me}.as_ref(), version)?;\n"
         text = f"{me}.as_deref()" + (".map(StrBytes::as_str)" if self.entity(f) else "")
         return f"{refuse}put_nullable_{self.primitive(f)}(out, {text}, layout)?;\n"
 

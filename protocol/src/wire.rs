@@ -324,6 +324,23 @@ pub fn put_nullable_struct<S: Sink, T: Wire>(
     }
 }
 
+/// A struct that is a tagged field says whether it is there with a varint, and not with a byte as any other.
+pub fn get_nullable_tagged_struct<B: ByteBuf, T: Wire>(
+    buf: &mut B,
+    version: i16,
+) -> Result<Option<T>, WireError> {
+    if get_varint(buf)? == 0 { Ok(None) } else { T::read(buf, version).map(Some) }
+}
+
+pub fn put_nullable_tagged_struct<S: Sink, T: Wire>(
+    out: &mut S,
+    value: Option<&T>,
+    version: i16,
+) -> Result<(), WireError> {
+    put_varint(out, u32::from(value.is_some()));
+    value.map_or(Ok(()), |value| value.write(out, version))
+}
+
 /// Hands each tagged field to `field`, which reads it whole or clears what it does not know.
 pub fn get_tagged_fields<B: ByteBuf>(
     buf: &mut B,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
-use kafka_protocol::messages::{ApiKey, CreateTopicsRequest, RequestHeader, ResponseHeader, TopicName};
+use kafka_protocol::messages::{CreateTopicsRequest, RequestHeader, ResponseHeader, TopicName};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use ottla::{Broker, Running};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -49,7 +49,7 @@ impl Client {
             .with_correlation_id(self.correlation_id)
             .with_client_id(Some(StrBytes::from_static_str("test")));
         let mut body = BytesMut::new();
-        let header_version = ApiKey::try_from(R::KEY).unwrap().request_header_version(version);
+        let header_version = R::header_version(version);
         header.encode(&mut body, header_version).unwrap();
         request.encode(&mut body, version).unwrap();
         self.send_frame(&body).await;

@@ -11,7 +11,7 @@ use ottla_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListO
 use ottla_protocol::messages::metadata_request::MetadataRequestTopic;
 use ottla_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use ottla_protocol::messages::{
-    ApiKey, ApiVersionsRequest, Decodable, Encodable, FetchRequest, HeaderVersion, ListOffsetsRequest,
+    ApiVersionsRequest, Decodable, Encodable, FetchRequest, HeaderVersion, ListOffsetsRequest,
     MetadataRequest, MetadataResponse, ProduceRequest, Request, RequestHeader, ResponseHeader, TopicName,
 };
 
@@ -131,7 +131,7 @@ pub fn frame<R: Request>(correlation_id: i32, version: i16, request: &R) -> Byte
         .with_request_api_version(version)
         .with_correlation_id(correlation_id)
         .with_client_id(Some(StrBytes::from_static_str("test")));
-    let header_version = ApiKey::try_from(R::KEY).unwrap().request_header_version(version);
+    let header_version = R::header_version(version);
     let mut frame = BytesMut::zeroed(4);
     header.encode(&mut frame, header_version).unwrap();
     request.encode(&mut frame, version).unwrap();

@@ -1,13 +1,18 @@
 //! Kafka's own formats of the records that the broker keeps for itself.
 //!
-//! Enters: keys and values of records in `__cluster_metadata`, in `__consumer_offsets`, and of control batches. Leaves: typed records, and the
-//! same bytes again. May use: the primitives of `wire`. The structs are generated (protocol/definitions); the frames around them are here.
+//! Enters: keys and values of records in `__cluster_metadata`, in the coordinators' topics (`__consumer_offsets`, `__transaction_state`,
+//! `__share_group_state`), and of control batches; what consumers keep in a classic group's metadata. Leaves: typed records, and the same
+//! bytes again. May use: the primitives of `wire`. The structs are generated (protocol/definitions); the frames around them are here.
 
+pub mod consumer_protocol;
 pub mod control;
 pub mod group;
 pub mod metadata;
+pub mod share;
+pub mod transaction;
 
 mod control_record;
+mod embedded;
 
 use std::fmt;
 
@@ -18,6 +23,8 @@ use crate::wire::{WireError, get_varint, put_varint};
 pub use control_record::{ControlRecord, ControlType};
 pub use group::GroupRecord;
 pub use metadata::MetadataRecord;
+pub use share::ShareRecord;
+pub use transaction::TransactionRecord;
 
 /// KRaft's frame around a metadata record has a version of its own; there has been one so far.
 const METADATA_FRAME_VERSION: u32 = 1;

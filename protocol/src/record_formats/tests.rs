@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::consumer_protocol::{ConsumerProtocolAssignment, ConsumerProtocolSubscription};
 use super::group::{OffsetCommitKey, OffsetCommitValue};
 use super::metadata::{PartitionChangeRecord, PartitionRecord, TopicRecord};
 use super::*;
@@ -10,6 +11,7 @@ use crate::{StrBytes, Uuid};
 
 const METADATA: &str = include_str!("../../tests/golden/metadata-records.txt");
 const GROUP: &str = include_str!("../../tests/golden/group-records.txt");
+const TRANSACTION: &str = include_str!("../../tests/golden/transaction-records.txt");
 const CONTROL: &str = include_str!("../../tests/golden/control-records.txt");
 
 /// The lines of a golden file: hex fields, `-` for null.
@@ -37,18 +39,30 @@ fn metadata_records_come_back_byte_for_byte() {
     assert_eq!(types.into_iter().collect::<Vec<_>>(), expected);
 }
 
+/// Reads and writes again each record of a golden file of a coordinator's; says which types there are.
+macro_rules! come_back {
+    ($record:ty, $golden:expr) => {{
+        let mut types = std::collections::BTreeSet::new();
+        for line in lines($golden) {
+            let (key, value) = (line[0].clone().unwrap(), line[1].clone());
+            let record = <$record>::decode(key.clone(), value.clone()).unwrap();
+            assert_eq!(record.encode_key().unwrap(), key, "{record:?}");
+            let version = value.as_ref().map_or(0, |value| i16::from_be_bytes([value[0], value[1]]));
+            assert_eq!(record.encode_value(version).unwrap(), value, "{record:?}");
+            types.insert(record.key_type());
+        }
+        types.into_iter().collect::<Vec<_>>()
+    }};
+}
+
 #[test]
 fn group_records_come_back_byte_for_byte() {
-    let mut types = std::collections::BTreeSet::new();
-    for line in lines(GROUP) {
-        let (key, value) = (line[0].clone().unwrap(), line[1].clone());
-        let record = GroupRecord::decode(key.clone(), value.clone()).unwrap();
-        assert_eq!(record.encode_key().unwrap(), key, "{record:?}");
-        let version = value.as_ref().map_or(0, |value| i16::from_be_bytes([value[0], value[1]]));
-        assert_eq!(record.encode_value(version).unwrap(), value, "{record:?}");
-        types.insert(record.key_type());
-    }
-    assert_eq!(types.into_iter().collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(come_back!(GroupRecord, GROUP), [1, 2, 3, 5, 6, 7, 8]);
+}
+
+#[test]
+fn transaction_records_come_back_byte_for_byte() {
+    assert_eq!(come_back!(TransactionRecord, TRANSACTION), [0]);
 }
 
 #[test]
@@ -62,6 +76,31 @@ fn control_records_come_back_byte_for_byte() {
         types |= 1 << record.control_type() as i16;
     }
     assert_eq!(types, 0b111_1110, "all but an abort marker");
+}
+
+#[test]
+fn what_consumers_tell_each_other_is_read() {
+    let record = lines(GROUP)
+        .filter_map(|line| GroupRecord::decode(line[0].clone().unwrap(), line[1].clone()).ok())
+        .find_map(|record| match record {
+            GroupRecord::GroupMetadata(_, Some(value)) => value.members.into_iter().next(),
+            _ => None,
+        });
+    let member = record.expect("a group with a member");
+    let subscription = ConsumerProtocolSubscription::decode(member.subscription.clone()).unwrap();
+    assert_eq!(subscription.topics, [StrBytes::from_static_str("fixture")]);
+    assert_eq!((subscription.generation_id, subscription.rack_id.as_deref()), (-1, None));
+    assert_eq!(subscription.encode(3).unwrap(), member.subscription);
+    let mut newer = member.subscription.to_vec();
+    newer[1] = 9;
+    assert_eq!(ConsumerProtocolSubscription::decode(newer.into()), Ok(subscription));
+
+    let assignment = ConsumerProtocolAssignment::decode(member.assignment.clone()).unwrap();
+    assert_eq!(assignment.assigned_partitions[0].partitions, [0]);
+    assert_eq!(assignment.encode(3).unwrap(), member.assignment);
+
+    let lies = Bytes::from_static(b"\0\0\x7f\xff\xff\xff");
+    assert_eq!(ConsumerProtocolSubscription::decode(lies), Err(WireError::TooLong.into()));
 }
 
 #[test]
@@ -117,12 +156,15 @@ fn a_lying_count_allocates_nothing() {
 
 #[test]
 fn every_truncation_is_an_error_or_a_record() {
-    for line in lines(METADATA).chain(lines(GROUP)) {
+    for line in lines(METADATA).chain(lines(GROUP)).chain(lines(TRANSACTION)) {
         for field in line.iter().flatten() {
             for end in 0..field.len() {
                 // Whether it parses depends on where the cut falls; that it never panics is the point.
                 let _ = MetadataRecord::decode(field.slice(..end));
                 let _ = GroupRecord::decode(field.slice(..end), Some(field.slice(end..)));
+                let _ = TransactionRecord::decode(field.slice(..end), Some(field.slice(end..)));
+                let _ = ConsumerProtocolSubscription::decode(field.slice(end..));
+                let _ = ConsumerProtocolAssignment::decode(field.slice(end..));
             }
         }
     }

@@ -34,6 +34,7 @@ macro_rules! with_every_request {
             RemoveRaftVoterRequest InitializeShareGroupStateRequest ReadShareGroupStateRequest
             WriteShareGroupStateRequest DeleteShareGroupStateRequest ReadShareGroupStateSummaryRequest
             DescribeShareGroupOffsetsRequest AlterShareGroupOffsetsRequest DeleteShareGroupOffsetsRequest
+            StreamsGroupHeartbeatRequest StreamsGroupDescribeRequest
         }
     };
 }

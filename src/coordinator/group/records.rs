@@ -25,7 +25,7 @@ pub fn encode(record: &GroupRecord) -> Result<(Bytes, Option<Bytes>), WireError>
 /// The record, or `None` for one that the classic protocol does not know: a later kind of group's.
 pub fn decode(key: Bytes, value: Option<Bytes>) -> Result<Option<GroupRecord>, RecordError> {
     match formats::GroupRecord::decode(key, value) {
-        Ok(format) => Ok(Some(from_format(format))),
+        Ok(format) => Ok(from_format(format)),
         Err(RecordError::UnknownType(_)) => Ok(None),
         Err(error) => Err(error),
     }
@@ -82,8 +82,8 @@ fn to_group_value(group: &LoggedGroup) -> formats::GroupMetadataValue {
     }
 }
 
-fn from_format(format: formats::GroupRecord) -> GroupRecord {
-    match format {
+fn from_format(format: formats::GroupRecord) -> Option<GroupRecord> {
+    Some(match format {
         formats::GroupRecord::OffsetCommit(key, value) => {
             offset_record(key.group, key.topic, key.partition, value.map(from_offset_value))
         }
@@ -93,7 +93,8 @@ fn from_format(format: formats::GroupRecord) -> GroupRecord {
         formats::GroupRecord::GroupMetadata(key, value) => {
             GroupRecord::Group { group_id: key.group, group: value.map(from_group_value) }
         }
-    }
+        _ => return None,
+    })
 }
 
 fn offset_record(
