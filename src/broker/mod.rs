@@ -5,14 +5,15 @@
 mod auto_topics;
 mod blocking;
 pub mod cluster;
+mod cluster_view;
 mod config_rules;
 mod endpoint;
 mod fetch_memory;
 pub mod fetch_session;
+mod internal_topics;
 mod log_dirs;
 pub mod loggers;
 mod lookup;
-mod offsets_log;
 mod partition;
 mod partitions;
 mod producer_ids;
@@ -32,10 +33,11 @@ use crate::coordinator::group::GroupConfig;
 use crate::coordinator::runtime::GroupCoordinator;
 use crate::metadata::{Image, ResourceType, Topic};
 use cluster::Cluster;
+use cluster_view::PresentImage;
 use fetch_memory::FetchMemory;
 use fetch_session::FetchSessions;
+use internal_topics::{CONSUMER_OFFSETS, InternalTopicLog};
 use loggers::Loggers;
-use offsets_log::OffsetsLog;
 use partitions::Partitions;
 use producer_ids::ProducerIds;
 use retention::RetentionChecks;
@@ -69,7 +71,8 @@ impl Broker {
         let broker = Arc::new_cyclic(|broker| Broker {
             groups: GroupCoordinator::new(
                 group_config(&config),
-                Arc::new(OffsetsLog::new(broker.clone())),
+                Arc::new(InternalTopicLog::new(CONSUMER_OFFSETS, broker.clone())),
+                Arc::new(PresentImage(broker.clone())),
                 clock.clone(),
             ),
             clock,
@@ -148,7 +151,7 @@ impl Broker {
 
     /// Takes the files of a deleted topic out of use; they are removed in the background, and so are its offsets.
     pub fn topic_deleted(&self, topic: &Topic) {
-        if topic.name.as_str() == offsets_log::CONSUMER_OFFSETS {
+        if topic.name.as_str() == CONSUMER_OFFSETS.name {
             self.groups.unload();
         }
         let (groups, name, topic_id) = (Arc::clone(&self.groups), topic.name.clone(), topic.id);

@@ -8,13 +8,30 @@ use bytes::Bytes;
 use ottla_protocol::StrBytes;
 use uuid::Uuid;
 
-/// A record of `__consumer_offsets` that the classic protocol writes. `None` is a tombstone.
+use super::{ConsumerGroup, ConsumerRecord, ShareGroup, ShareRecord, StreamsGroup, StreamsRecord};
+
+/// A record of `__consumer_offsets`. `None` is a tombstone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GroupRecord {
     /// A committed offset (key type 1).
     Offset { group_id: StrBytes, topic: StrBytes, partition: i32, offset: Option<CommittedOffset> },
     /// A group's generation, members and assignment (key type 2).
     Group { group_id: StrBytes, group: Option<LoggedGroup> },
+    /// Of a group of the consumer protocol (key types 3 to 8, and 16).
+    Consumer { group_id: StrBytes, record: ConsumerRecord },
+    /// Of a share group (key types 9 to 15).
+    Share { group_id: StrBytes, record: ShareRecord },
+    /// Of a streams group (key types 17 to 23).
+    Streams { group_id: StrBytes, record: StreamsRecord },
+}
+
+/// A group as its log has it. A group is of one kind at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HardGroup {
+    Classic(LoggedGroup),
+    Consumer(Box<ConsumerGroup>),
+    Share(Box<ShareGroup>),
+    Streams(Box<StreamsGroup>),
 }
 
 /// A committed offset, as OffsetCommitValue holds it.
@@ -64,7 +81,7 @@ pub type GroupOffsets = BTreeMap<StrBytes, BTreeMap<i32, CommittedOffset>>;
 /// The fold of a shard's log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HardState {
-    groups: HashMap<StrBytes, LoggedGroup>,
+    groups: HashMap<StrBytes, HardGroup>,
     offsets: HashMap<StrBytes, GroupOffsets>,
 }
 
@@ -72,15 +89,18 @@ impl HardState {
     /// Applies one record.
     pub fn replay(&mut self, record: &GroupRecord) {
         match record {
-            GroupRecord::Group { group_id, group: Some(group) } => match self.groups.get_mut(group_id) {
-                Some(slot) => *slot = group.clone(),
-                None => {
-                    self.groups.insert(kept(group_id), group.clone());
-                }
-            },
-            GroupRecord::Group { group_id, group: None } => {
-                self.groups.remove(group_id);
+            GroupRecord::Group { group_id, group: Some(group) } => {
+                self.put_group(group_id, HardGroup::Classic(group.clone()));
             }
+            // Where the group became one of another kind, the tombstone is of what it was.
+            GroupRecord::Group { group_id, group: None } => {
+                if matches!(self.groups.get(group_id), Some(HardGroup::Classic(_))) {
+                    self.groups.remove(group_id);
+                }
+            }
+            GroupRecord::Consumer { group_id, record } => self.replay_consumer(group_id, record),
+            GroupRecord::Share { group_id, record } => self.replay_share(group_id, record),
+            GroupRecord::Streams { group_id, record } => self.replay_streams(group_id, record),
             GroupRecord::Offset { group_id, topic, partition, offset: Some(offset) } => {
                 self.put_offset(group_id, topic, *partition, offset);
             }
@@ -90,14 +110,40 @@ impl HardState {
         }
     }
 
-    /// The last logged generation of a group.
-    pub fn group(&self, group_id: &StrBytes) -> Option<&LoggedGroup> {
+    /// A logged group of any kind.
+    pub fn group(&self, group_id: &StrBytes) -> Option<&HardGroup> {
         self.groups.get(group_id)
     }
 
+    /// Whether a group of any kind is logged.
+    pub fn has(&self, group_id: &StrBytes) -> bool {
+        self.groups.contains_key(group_id)
+    }
+
     /// All logged groups.
-    pub fn groups(&self) -> impl Iterator<Item = (&StrBytes, &LoggedGroup)> {
+    pub fn groups(&self) -> impl Iterator<Item = (&StrBytes, &HardGroup)> {
         self.groups.iter()
+    }
+
+    pub fn consumer_group(&self, group_id: &StrBytes) -> Option<&ConsumerGroup> {
+        match self.groups.get(group_id) {
+            Some(HardGroup::Consumer(group)) => Some(group),
+            _ => None,
+        }
+    }
+
+    pub fn share_group(&self, group_id: &StrBytes) -> Option<&ShareGroup> {
+        match self.groups.get(group_id) {
+            Some(HardGroup::Share(group)) => Some(group),
+            _ => None,
+        }
+    }
+
+    pub fn streams_group(&self, group_id: &StrBytes) -> Option<&StreamsGroup> {
+        match self.groups.get(group_id) {
+            Some(HardGroup::Streams(group)) => Some(group),
+            _ => None,
+        }
     }
 
     /// The committed offsets of a group.
@@ -113,6 +159,50 @@ impl HardState {
     /// One committed offset.
     pub fn offset(&self, group_id: &StrBytes, topic: &StrBytes, partition: i32) -> Option<&CommittedOffset> {
         self.offsets.get(group_id)?.get(topic)?.get(&partition)
+    }
+
+    // A record makes the group that it is of, as Kafka's replay does; the last tombstone, of the group's epoch, ends it.
+
+    fn replay_consumer(&mut self, group_id: &StrBytes, record: &ConsumerRecord) {
+        if self.consumer_group(group_id).is_none() {
+            self.put_group(group_id, HardGroup::Consumer(Box::default()));
+        }
+        if let Some(HardGroup::Consumer(group)) = self.groups.get_mut(group_id)
+            && group.replay(record) == Existence::Ended
+        {
+            self.groups.remove(group_id);
+        }
+    }
+
+    fn replay_share(&mut self, group_id: &StrBytes, record: &ShareRecord) {
+        if self.share_group(group_id).is_none() {
+            self.put_group(group_id, HardGroup::Share(Box::default()));
+        }
+        if let Some(HardGroup::Share(group)) = self.groups.get_mut(group_id)
+            && group.replay(record) == Existence::Ended
+        {
+            self.groups.remove(group_id);
+        }
+    }
+
+    fn replay_streams(&mut self, group_id: &StrBytes, record: &StreamsRecord) {
+        if self.streams_group(group_id).is_none() {
+            self.put_group(group_id, HardGroup::Streams(Box::default()));
+        }
+        if let Some(HardGroup::Streams(group)) = self.groups.get_mut(group_id)
+            && group.replay(record) == Existence::Ended
+        {
+            self.groups.remove(group_id);
+        }
+    }
+
+    fn put_group(&mut self, group_id: &StrBytes, group: HardGroup) {
+        match self.groups.get_mut(group_id) {
+            Some(slot) => *slot = group,
+            None => {
+                self.groups.insert(kept(group_id), group);
+            }
+        }
     }
 
     fn put_offset(
@@ -150,6 +240,14 @@ impl HardState {
             self.offsets.remove(group_id);
         }
     }
+}
+
+/// Whether a group is still there after a record of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existence {
+    Lasting,
+    /// Nothing of it is left: a tombstone took the last.
+    Ended,
 }
 
 /// A copy of its own: a string of a request is a slice of its frame and would keep all of it in memory.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{Answer, Effect, GroupConfig, GroupOutcome, GroupRecord, GroupShard, TimerKey};
-use crate::coordinator::Ticket;
 use crate::coordinator::timers::Timers;
+use crate::coordinator::view::TestView;
+use crate::coordinator::{Machine, Ticket};
 
 pub struct World {
     pub config: GroupConfig,
@@ -17,6 +18,8 @@ pub struct World {
     pub failing_appends: u32,
     /// How often the shard was read again; who waited then was told that the coordinator is gone.
     pub reloads: u32,
+    /// The topics that there are.
+    pub view: TestView,
     timers: Timers<TimerKey>,
     last_ticket: Ticket,
 }
@@ -32,6 +35,7 @@ impl World {
             answers: BTreeMap::new(),
             failing_appends: 0,
             reloads: 0,
+            view: TestView::default(),
             timers: Timers::default(),
             last_ticket: 0,
         };
@@ -66,6 +70,7 @@ impl World {
                 }
                 Effect::SetTimer(key, at_ms) => self.timers.set(key, at_ms),
                 Effect::CancelTimer(key) => self.timers.cancel(&key),
+                Effect::Errand(errand) => match errand {},
             }
         }
         Some(response)
@@ -77,7 +82,7 @@ impl World {
         while let Some(at_ms) = self.timers.next_deadline_ms().filter(|at_ms| *at_ms <= end_ms) {
             self.now_ms = self.now_ms.max(at_ms);
             while let Some(key) = self.timers.pop_due(self.now_ms) {
-                let outcome = self.shard.expire(&key, self.now_ms);
+                let outcome = self.shard.expire(&key, self.now_ms, &self.view);
                 self.try_run(outcome);
             }
         }
@@ -89,7 +94,7 @@ impl World {
         self.reloads += 1;
         self.shard = self.replayed();
         self.timers = Timers::default();
-        let outcome = self.shard.loaded(self.now_ms);
+        let outcome = self.shard.loaded(self.now_ms, &self.view);
         self.run(outcome);
     }
 

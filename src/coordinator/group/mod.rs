@@ -7,22 +7,27 @@
 //! |---|---|
 //! | `hard.rs` | what is in the log, and its replay |
 //! | `classic/` | the classic protocol (JoinGroup, SyncGroup, Heartbeat, LeaveGroup) |
+//! | `consumer/` | the consumer protocol (KIP-848) |
+//! | `share/` | share groups' members (KIP-932) |
+//! | `streams/` | streams groups (KIP-1071) |
 //! | `offsets/` | OffsetCommit, OffsetFetch, OffsetDelete, expiry |
 //! | `records.rs` | the bytes of the records |
 //! | `admin.rs` | ListGroups, DescribeGroups, DeleteGroups |
 //!
-//! Room is left: a KIP-848, share or streams group is one more kind beside [`ClassicGroup`] in [`GroupShard::live`],
-//! with its own records in [`GroupRecord`]; a transaction's offsets are one more map in [`HardState`], moved into
-//! `offsets` by its marker.
+//! A classic group keeps most of itself out of the log, in [`GroupShard::live`]. Groups of the other kinds are wholly
+//! in [`HardState`]: whatever a member is told was recorded first, and only timers are not.
 
 mod admin;
 mod classic;
 pub mod commands;
 mod config;
+pub mod consumer;
 mod error;
 mod hard;
 mod offsets;
 pub mod records;
+pub mod share;
+pub mod streams;
 mod subscription;
 
 #[cfg(test)]
@@ -38,10 +43,17 @@ use ottla_protocol::StrBytes;
 
 pub use classic::{ClassicGroup, Member, State};
 pub use config::GroupConfig;
+pub use consumer::{ConsumerGroup, ConsumerRecord};
 pub use error::GroupError;
-pub use hard::{CommittedOffset, GroupRecord, HardState, LoggedGroup, LoggedMember};
+pub use hard::{CommittedOffset, GroupRecord, HardGroup, HardState, LoggedGroup, LoggedMember};
+pub use share::{ShareGroup, ShareRecord};
+pub use streams::{StreamsGroup, StreamsRecord};
 
-use super::{Outcome, Ticket};
+use ottla_protocol::batch::RecordBatch;
+use ottla_protocol::wire::WireError;
+
+use super::batches::BatchError;
+use super::{Applied, ClusterView, Machine, Outcome};
 use commands::{JoinAnswer, SyncAnswer};
 
 /// What a group command decided.
@@ -55,15 +67,11 @@ pub enum SoftChange {
 }
 
 /// What the runtime shall do.
+pub type Effect = super::Effect<Answer, TimerKey, Errand>;
+
+/// What a group asks of others.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Answers an earlier request, or the present one.
-    Answer(Ticket, Answer),
-    /// Calls [`GroupShard::expire`] with the key at that time (milliseconds since the epoch), and no longer at the
-    /// time set before.
-    SetTimer(TimerKey, i64),
-    CancelTimer(TimerKey),
-}
+pub enum Errand {}
 
 /// A late answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,39 +98,46 @@ pub enum TimerKey {
 pub struct GroupShard {
     config: GroupConfig,
     hard: HardState,
-    /// Every group that exists has an entry, also one that only commits offsets.
+    /// Every classic group has an entry, also one that only commits offsets.
     live: HashMap<StrBytes, ClassicGroup>,
 }
 
-impl GroupShard {
-    /// An empty shard; records are replayed into it, then [`GroupShard::loaded`] makes it live.
-    pub fn new(config: GroupConfig) -> Self {
+impl Machine for GroupShard {
+    type Config = GroupConfig;
+    type Record = GroupRecord;
+    type Soft = SoftChange;
+    type Answer = Answer;
+    type TimerKey = TimerKey;
+    type Errand = Errand;
+
+    fn new(config: GroupConfig) -> Self {
         GroupShard { config, hard: HardState::default(), live: HashMap::new() }
     }
 
-    /// Applies one record, read from the log or about to be appended to it.
-    pub fn replay(&mut self, record: &GroupRecord) {
+    fn replay(&mut self, record: &GroupRecord) {
         self.hard.replay(record);
     }
 
-    /// The log has been read: builds the live groups and starts their members' sessions. A group with too many
-    /// members forms a new generation at once.
-    pub fn loaded(&self, now_ms: i64) -> GroupOutcome<()> {
+    /// Builds the live groups and starts their members' sessions. A group with too many members forms a new generation
+    /// at once.
+    fn loaded(&self, now_ms: i64, _view: &dyn ClusterView) -> GroupOutcome<()> {
         let mut outcome = GroupOutcome::answer(());
-        for (group_id, logged) in self.hard.groups() {
-            self.loaded_group(group_id, ClassicGroup::from_logged(logged), now_ms, &mut outcome);
+        for (group_id, group) in self.hard.groups() {
+            match group {
+                HardGroup::Classic(logged) => {
+                    self.loaded_group(group_id, ClassicGroup::from_logged(logged), now_ms, &mut outcome);
+                }
+                HardGroup::Consumer(_) | HardGroup::Share(_) | HardGroup::Streams(_) => {}
+            }
         }
-        for (group_id, _) in
-            self.hard.all_offsets().filter(|(group_id, _)| self.hard.group(group_id).is_none())
-        {
+        for (group_id, _) in self.hard.all_offsets().filter(|(group_id, _)| !self.hard.has(group_id)) {
             outcome.soft.push(SoftChange::Put(group_id.clone(), Box::new(ClassicGroup::new(now_ms))));
         }
         outcome.effects.push(self.next_retention_check(now_ms));
         outcome
     }
 
-    /// A timer is due.
-    pub fn expire(&self, key: &TimerKey, now_ms: i64) -> GroupOutcome<()> {
+    fn expire(&self, key: &TimerKey, now_ms: i64, _view: &dyn ClusterView) -> GroupOutcome<()> {
         match key {
             TimerKey::Session { group_id, member_id } => self.expire_session(group_id, member_id, now_ms),
             TimerKey::Join { group_id } => self.expire_join(group_id, now_ms),
@@ -131,8 +146,7 @@ impl GroupShard {
         }
     }
 
-    /// Makes an outcome's changes; what is left of it is for the runtime: append the records, then do the effects.
-    pub fn apply<R>(&mut self, outcome: GroupOutcome<R>) -> (R, Vec<GroupRecord>, Vec<Effect>) {
+    fn apply<R>(&mut self, outcome: GroupOutcome<R>) -> Applied<Self, R> {
         for record in &outcome.records {
             self.replay(record);
         }
@@ -149,12 +163,22 @@ impl GroupShard {
         (outcome.response, outcome.records, outcome.effects)
     }
 
+    fn to_batch(records: &[GroupRecord], now_ms: i64) -> Result<RecordBatch, WireError> {
+        records::to_batch(records, now_ms)
+    }
+
+    fn from_batch(batch: &RecordBatch) -> Result<Vec<GroupRecord>, BatchError> {
+        records::from_batch(batch)
+    }
+}
+
+impl GroupShard {
     /// What is in the log.
     pub fn hard_state(&self) -> &HardState {
         &self.hard
     }
 
-    /// A live group.
+    /// A live group of the classic protocol, or one that only commits offsets.
     pub fn group(&self, group_id: &StrBytes) -> Option<&ClassicGroup> {
         self.live.get(group_id)
     }

@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 use ottla_protocol::StrBytes;
+use ottla_protocol::batch::RecordBatch;
 use ottla_protocol::record_formats::RecordError;
 use ottla_protocol::record_formats::group as formats;
 use ottla_protocol::record_formats::group::group_metadata_value::MemberMetadata;
 use ottla_protocol::wire::WireError;
 
+use super::super::batches::{self, BatchError};
 use super::{CommittedOffset, GroupRecord, LoggedGroup, LoggedMember};
 
 /// GroupMetadataValue without tagged fields, as Kafka still writes it.
@@ -15,6 +17,21 @@ const GROUP_VERSION: i16 = 3;
 const OFFSET_VERSION: i16 = 4;
 /// The last OffsetCommitValue that could expire at a time of its own.
 const EXPIRING_OFFSET_VERSION: i16 = 1;
+
+/// One batch of the records of one decision.
+pub fn to_batch(records: &[GroupRecord], now_ms: i64) -> Result<RecordBatch, WireError> {
+    let encoded: Result<Vec<_>, _> = records.iter().map(encode).collect();
+    Ok(batches::to_batch(&encoded?, now_ms))
+}
+
+/// The records of a batch that are of kinds known here.
+pub fn from_batch(batch: &RecordBatch) -> Result<Vec<GroupRecord>, BatchError> {
+    let mut records = Vec::new();
+    for (key, value) in batches::from_batch(batch)? {
+        records.extend(decode(key, value)?);
+    }
+    Ok(records)
+}
 
 /// Key and value. Fails if a string is longer than the format allows.
 pub fn encode(record: &GroupRecord) -> Result<(Bytes, Option<Bytes>), WireError> {
@@ -47,6 +64,9 @@ fn to_format(record: &GroupRecord) -> (formats::GroupRecord, i16) {
             let key = formats::GroupMetadataKey { group: group_id.clone() };
             (formats::GroupRecord::GroupMetadata(key, group.as_ref().map(to_group_value)), GROUP_VERSION)
         }
+        GroupRecord::Consumer { record, .. } => match *record {},
+        GroupRecord::Share { record, .. } => match *record {},
+        GroupRecord::Streams { record, .. } => match *record {},
     }
 }
 

@@ -404,6 +404,9 @@ fn show_described(group: &DescribedGroup) -> Vec<String> {
 
 fn show_record(record: &GroupRecord) -> String {
     match record {
+        GroupRecord::Consumer { record, .. } => match *record {},
+        GroupRecord::Share { record, .. } => match *record {},
+        GroupRecord::Streams { record, .. } => match *record {},
         GroupRecord::Group { group_id, group: None } => format!("{group_id} gone"),
         GroupRecord::Group { group_id, group: Some(group) } => {
             let members = group.members.iter().map(|m| format!("{}={:?}", m.member_id, m.assignment));

@@ -1,11 +1,10 @@
-//! The log under a coordinator: what the broker lends it, and the records in its batches.
+//! The log under a coordinator, which the broker lends it.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use bytes::Bytes;
-use ottla_protocol::batch::{BatchBuilder, RecordBatch, Records};
+use ottla_protocol::batch::RecordBatch;
 
 /// What a coordinator's log can be asked; the broker implements it over a partition of an internal topic.
 pub trait CoordinatorLog: Send + Sync + 'static {
@@ -54,30 +53,3 @@ impl fmt::Display for LogError {
 }
 
 impl std::error::Error for LogError {}
-
-/// The most bytes that a compressed batch of a coordinator's log may inflate to.
-const MAX_INFLATED_BYTES: usize = 64 * 1024 * 1024;
-
-/// One batch of the records, as Kafka's coordinators write them.
-pub fn to_batch(records: &[(Bytes, Option<Bytes>)], now_ms: i64) -> RecordBatch {
-    let mut batch = BatchBuilder::new();
-    for (key, value) in records {
-        batch.append(now_ms, Some(key), value.as_deref());
-    }
-    batch.build()
-}
-
-/// The records of a batch, each with bytes of its own. Control batches (of transactions) have none.
-pub fn from_batch(batch: &RecordBatch) -> Result<Vec<(Bytes, Option<Bytes>)>, LogError> {
-    if batch.is_control() {
-        return Ok(Vec::new());
-    }
-    let payload = batch.inflate(MAX_INFLATED_BYTES).map_err(|_| LogError::Corrupt)?;
-    let mut records = Vec::new();
-    for record in Records::new(&payload, batch.header().records_count) {
-        let record = record.map_err(|_| LogError::Corrupt)?;
-        let key = record.key.ok_or(LogError::Corrupt)?;
-        records.push((Bytes::copy_from_slice(key), record.value.map(Bytes::copy_from_slice)));
-    }
-    Ok(records)
-}

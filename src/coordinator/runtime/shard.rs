@@ -13,52 +13,67 @@ use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::alarm::Alarm;
-use super::log::{CoordinatorLog, LogError, LogFuture, from_batch, to_batch};
+use super::log::{CoordinatorLog, LogError, LogFuture};
 use crate::clock::Clock;
-use crate::coordinator::Ticket;
-use crate::coordinator::group::{
-    Answer, Effect, GroupConfig, GroupError, GroupOutcome, GroupShard, TimerKey, records,
-};
 use crate::coordinator::timers::Timers;
+use crate::coordinator::{ClusterSource, ClusterView, Effect, EffectOf, Machine, OutcomeOf, Ticket};
 
 /// What all shards share.
-pub struct Surroundings {
-    pub config: GroupConfig,
+pub struct Surroundings<M: Machine> {
+    pub config: M::Config,
     pub log: Arc<dyn CoordinatorLog>,
+    pub cluster: Arc<dyn ClusterSource>,
     pub clock: Clock,
     pub alarm: Arc<Alarm>,
+    /// Takes what a shard (by its partition) asks of others. It must not block.
+    pub errands: Box<dyn Fn(i32, M::Errand) + Send + Sync>,
     /// Set when the broker stops: nobody waits for other members from then on.
     pub is_closed: AtomicBool,
 }
 
-/// A shard that is read from its log on first use, and again after an append failed.
-pub struct Shard {
-    partition: i32,
-    surroundings: Arc<Surroundings>,
-    /// Held by the one who reads the log.
-    loading: tokio::sync::Mutex<()>,
-    loaded: Mutex<Option<Loaded>>,
+/// Why a shard gives no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShardError {
+    /// Its log could not be read or written just now; the request may be sent again.
+    NotAvailable,
+    /// It was dropped while the request waited, or is not this broker's; the client looks the coordinator up again.
+    NotCoordinator,
 }
 
-struct Loaded {
-    machine: GroupShard,
-    timers: Timers<TimerKey>,
+/// A shard that is read from its log on first use, and again after an append failed.
+pub struct Shard<M: Machine> {
+    partition: i32,
+    surroundings: Arc<Surroundings<M>>,
+    /// Held by the one who reads the log.
+    loading: tokio::sync::Mutex<()>,
+    loaded: Mutex<Option<Loaded<M>>>,
+}
+
+struct Loaded<M: Machine> {
+    machine: M,
+    timers: Timers<M::TimerKey>,
     /// When the alarm comes next.
     alarm_ms: Option<i64>,
     /// Requests that wait for other members.
-    tickets: HashMap<Ticket, oneshot::Sender<Answer>>,
+    tickets: HashMap<Ticket, oneshot::Sender<M::Answer>>,
     /// Decisions that wait for the log, oldest first.
-    undecided: VecDeque<Parked>,
+    undecided: VecDeque<Parked<M>>,
     /// `undecided`, and the one that is being waited for.
     in_flight: usize,
 }
 
 /// A decision whose records (or those before it) are not committed yet. Dropped with its shard, it tells those who
 /// wait that the coordinator is gone.
-struct Parked {
+struct Parked<M: Machine> {
     append: Option<LogFuture<()>>,
-    answers: Vec<(oneshot::Sender<Answer>, Answer)>,
+    released: Released<M>,
     done: oneshot::Sender<()>,
+}
+
+/// What leaves once a decision is in the log.
+struct Released<M: Machine> {
+    answers: Vec<(oneshot::Sender<M::Answer>, M::Answer)>,
+    errands: Vec<M::Errand>,
 }
 
 /// A command's response, and whether it may leave yet.
@@ -67,21 +82,21 @@ pub enum Decided<R> {
     Later(R, oneshot::Receiver<()>),
 }
 
-impl Shard {
-    pub fn new(partition: i32, surroundings: Arc<Surroundings>) -> Self {
+impl<M: Machine> Shard<M> {
+    pub fn new(partition: i32, surroundings: Arc<Surroundings<M>>) -> Self {
         Shard { partition, surroundings, loading: tokio::sync::Mutex::new(()), loaded: Mutex::new(None) }
     }
 
     /// Runs one command and ends when its answer may leave.
     pub async fn run<R>(
         self: &Arc<Self>,
-        decide: impl FnOnce(&GroupShard, i64) -> GroupOutcome<R>,
-    ) -> Result<R, GroupError> {
+        decide: impl FnOnce(&M, i64, &dyn ClusterView) -> OutcomeOf<M, R>,
+    ) -> Result<R, ShardError> {
         self.load().await?;
         match self.execute(None, decide)? {
             Decided::Now(response) => Ok(response),
             Decided::Later(response, done) => {
-                done.await.map(|()| response).map_err(|_| GroupError::NotCoordinator)
+                done.await.map(|()| response).map_err(|_| ShardError::NotCoordinator)
             }
         }
     }
@@ -90,15 +105,15 @@ impl Shard {
     pub async fn run_with_ticket(
         self: &Arc<Self>,
         ticket: Ticket,
-        decide: impl FnOnce(&GroupShard, i64) -> GroupOutcome<()>,
-    ) -> Result<Answer, GroupError> {
+        decide: impl FnOnce(&M, i64, &dyn ClusterView) -> OutcomeOf<M, ()>,
+    ) -> Result<M::Answer, ShardError> {
         self.load().await?;
         let (sender, receiver) = oneshot::channel();
         self.execute(Some((ticket, sender)), decide)?;
         if self.surroundings.is_closed.load(Ordering::Acquire) {
             self.give_up_waiting();
         }
-        receiver.await.map_err(|_| GroupError::NotCoordinator)
+        receiver.await.map_err(|_| ShardError::NotCoordinator)
     }
 
     /// Tells those who wait for other members that the coordinator is gone.
@@ -122,8 +137,9 @@ impl Shard {
         loop {
             let due = self.lock().as_mut().and_then(|loaded| loaded.timers.pop_due(now_ms));
             let Some(key) = due else { break };
-            if let Err(error) = self.execute(None, |machine, now_ms| machine.expire(&key, now_ms)) {
-                warn!(partition = self.partition, ?error, ?key, "a timer of a group found no coordinator");
+            if let Err(error) = self.execute(None, |machine, now_ms, view| machine.expire(&key, now_ms, view))
+            {
+                warn!(partition = self.partition, ?error, ?key, "a timer found no coordinator");
                 return;
             }
         }
@@ -132,31 +148,31 @@ impl Shard {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Loaded>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Loaded<M>>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn execute<R>(
         self: &Arc<Self>,
-        waiter: Option<(Ticket, oneshot::Sender<Answer>)>,
-        decide: impl FnOnce(&GroupShard, i64) -> GroupOutcome<R>,
-    ) -> Result<Decided<R>, GroupError> {
+        waiter: Option<(Ticket, oneshot::Sender<M::Answer>)>,
+        decide: impl FnOnce(&M, i64, &dyn ClusterView) -> OutcomeOf<M, R>,
+    ) -> Result<Decided<R>, ShardError> {
         let now_ms = self.surroundings.clock.now_ms();
+        let view = self.surroundings.cluster.view();
         let mut guard = self.lock();
-        let loaded = guard.as_mut().ok_or(GroupError::NotCoordinator)?;
-        let outcome = decide(&loaded.machine, now_ms);
-        let encoded: Result<Vec<_>, _> = outcome.records.iter().map(records::encode).collect();
-        let Ok(encoded) = encoded else {
+        let loaded = guard.as_mut().ok_or(ShardError::NotCoordinator)?;
+        let outcome = decide(&loaded.machine, now_ms, &*view);
+        let batch = match outcome.records.is_empty() {
+            true => None,
             // A name longer than the format's 32 KiB, which no request can carry.
-            return Err(GroupError::CoordinatorNotAvailable);
+            false => Some(M::to_batch(&outcome.records, now_ms).map_err(|_| ShardError::NotAvailable)?),
         };
         let (response, _, effects) = loaded.machine.apply(outcome);
         loaded.tickets.extend(waiter);
-        let answers = loaded.perform(effects);
-        let append = (!encoded.is_empty())
-            .then(|| self.surroundings.log.append(self.partition, to_batch(&encoded, now_ms)));
+        let released = loaded.perform(effects);
+        let append = batch.map(|batch| self.surroundings.log.append(self.partition, batch));
         self.set_alarm(loaded);
-        match self.settle(loaded, append, answers) {
+        match self.settle(loaded, append, released) {
             Ok(None) => Ok(Decided::Now(response)),
             Ok(Some(done)) => Ok(Decided::Later(response, done)),
             Err(error) => {
@@ -171,9 +187,9 @@ impl Shard {
     /// puts it behind those that wait.
     fn settle(
         self: &Arc<Self>,
-        loaded: &mut Loaded,
+        loaded: &mut Loaded<M>,
         append: Option<LogFuture<()>>,
-        answers: Vec<(oneshot::Sender<Answer>, Answer)>,
+        released: Released<M>,
     ) -> Result<Option<oneshot::Receiver<()>>, LogError> {
         let append = match append.map(poll_once) {
             None => None,
@@ -184,11 +200,11 @@ impl Shard {
             Some(Err(append)) => Some(append),
         };
         if append.is_none() && loaded.in_flight == 0 {
-            release(answers);
+            self.release(released);
             return Ok(None);
         }
         let (done, receiver) = oneshot::channel();
-        loaded.undecided.push_back(Parked { append, answers, done });
+        loaded.undecided.push_back(Parked { append, released, done });
         loaded.in_flight += 1;
         if loaded.in_flight == 1 {
             tokio::spawn(Arc::clone(self).release_in_order());
@@ -200,7 +216,7 @@ impl Shard {
     async fn release_in_order(self: Arc<Self>) {
         loop {
             let next = self.lock().as_mut().and_then(|loaded| loaded.undecided.pop_front());
-            let Some(Parked { append, answers, done }) = next else { return };
+            let Some(Parked { append, released, done }) = next else { return };
             let outcome = match append {
                 Some(append) => append.await,
                 None => Ok(()),
@@ -214,7 +230,7 @@ impl Shard {
                 return;
             }
             loaded.in_flight -= 1;
-            release(answers);
+            self.release(released);
             // Nobody listens for a timer's decision, or a client may have hung up.
             let _ = done.send(());
             if loaded.in_flight == 0 {
@@ -223,17 +239,25 @@ impl Shard {
         }
     }
 
-    fn lost(&self, error: LogError) -> GroupError {
-        warn!(partition = self.partition, %error, "a coordinator's log failed; its shard is read again");
-        match error {
-            LogError::Fenced | LogError::Corrupt => GroupError::NotCoordinator,
-            LogError::Unavailable | LogError::Unknown | LogError::Refused => {
-                GroupError::CoordinatorNotAvailable
-            }
+    /// A client that hung up does not mind.
+    fn release(&self, released: Released<M>) {
+        for (waiter, answer) in released.answers {
+            let _ = waiter.send(answer);
+        }
+        for errand in released.errands {
+            (self.surroundings.errands)(self.partition, errand);
         }
     }
 
-    fn set_alarm(&self, loaded: &mut Loaded) {
+    fn lost(&self, error: LogError) -> ShardError {
+        warn!(partition = self.partition, %error, "a coordinator's log failed; its shard is read again");
+        match error {
+            LogError::Fenced | LogError::Corrupt => ShardError::NotCoordinator,
+            LogError::Unavailable | LogError::Unknown | LogError::Refused => ShardError::NotAvailable,
+        }
+    }
+
+    fn set_alarm(&self, loaded: &mut Loaded<M>) {
         let Some(next_ms) = loaded.timers.next_deadline_ms() else { return };
         if loaded.alarm_ms.is_none_or(|alarm_ms| next_ms < alarm_ms) {
             loaded.alarm_ms = Some(next_ms);
@@ -242,7 +266,7 @@ impl Shard {
     }
 
     /// Reads the log, unless it has been read. Everybody else waits for the one who reads.
-    async fn load(self: &Arc<Self>) -> Result<(), GroupError> {
+    async fn load(self: &Arc<Self>) -> Result<(), ShardError> {
         if self.lock().is_some() {
             return Ok(());
         }
@@ -259,11 +283,11 @@ impl Shard {
             undecided: VecDeque::new(),
             in_flight: 0,
         });
-        self.execute(None, |machine, now_ms| machine.loaded(now_ms)).map(|_| ())
+        self.execute(None, |machine, now_ms, view| machine.loaded(now_ms, view)).map(|_| ())
     }
 
-    async fn read_log(&self) -> Result<GroupShard, LogError> {
-        let mut machine = GroupShard::new(self.surroundings.config.clone());
+    async fn read_log(&self) -> Result<M, LogError> {
+        let mut machine = M::new(self.surroundings.config.clone());
         let mut next_offset = 0;
         loop {
             let batches = self.surroundings.log.read(self.partition, next_offset).await?;
@@ -271,42 +295,32 @@ impl Shard {
                 return Ok(machine);
             }
             for batch in batches {
-                for (key, value) in from_batch(&batch)? {
-                    match records::decode(key, value) {
-                        Ok(record) => record.iter().for_each(|record| machine.replay(record)),
-                        Err(error) => {
-                            warn!(partition = self.partition, %error, "a record of a group cannot be read");
-                            return Err(LogError::Corrupt);
-                        }
-                    }
-                }
+                let records = M::from_batch(&batch).map_err(|error| {
+                    warn!(partition = self.partition, %error, "a batch of a coordinator cannot be read");
+                    LogError::Corrupt
+                })?;
+                records.iter().for_each(|record| machine.replay(record));
                 next_offset = batch.next_offset();
             }
         }
     }
 }
 
-impl Loaded {
-    /// Sets the timers; leaves the answers, each with the one who waits for it.
-    fn perform(&mut self, effects: Vec<Effect>) -> Vec<(oneshot::Sender<Answer>, Answer)> {
-        let mut answers = Vec::new();
+impl<M: Machine> Loaded<M> {
+    /// Sets the timers; leaves what waits for the log, each answer with the one who waits for it.
+    fn perform(&mut self, effects: Vec<EffectOf<M>>) -> Released<M> {
+        let mut released = Released { answers: Vec::new(), errands: Vec::new() };
         for effect in effects {
             match effect {
                 Effect::SetTimer(key, at_ms) => self.timers.set(key, at_ms),
                 Effect::CancelTimer(key) => self.timers.cancel(&key),
                 Effect::Answer(ticket, answer) => {
-                    answers.extend(self.tickets.remove(&ticket).map(|waiter| (waiter, answer)));
+                    released.answers.extend(self.tickets.remove(&ticket).map(|waiter| (waiter, answer)));
                 }
+                Effect::Errand(errand) => released.errands.push(errand),
             }
         }
-        answers
-    }
-}
-
-/// A client that hung up does not mind.
-fn release(answers: Vec<(oneshot::Sender<Answer>, Answer)>) {
-    for (waiter, answer) in answers {
-        let _ = waiter.send(answer);
+        released
     }
 }
 

@@ -9,6 +9,20 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::*;
+use crate::clock::Clock;
+use crate::coordinator::group::commands::*;
+use crate::coordinator::group::{GroupConfig, GroupError};
+use crate::coordinator::view::TestView;
+use crate::coordinator::{ClusterSource, ClusterView};
+
+/// A cluster without topics.
+struct NoTopics;
+
+impl ClusterSource for NoTopics {
+    fn view(&self) -> Arc<dyn ClusterView> {
+        Arc::new(TestView::default())
+    }
+}
 
 /// A log whose appends are committed when the test says so.
 struct TestLog {
@@ -72,7 +86,7 @@ impl CoordinatorLog for TestLog {
 
 fn coordinator(log: &Arc<TestLog>) -> Arc<GroupCoordinator> {
     let log: Arc<dyn CoordinatorLog> = log.clone();
-    GroupCoordinator::new(GroupConfig::default(), log, Clock::default())
+    GroupCoordinator::new(GroupConfig::default(), log, Arc::new(NoTopics), Clock::default())
 }
 
 fn text(text: &'static str) -> StrBytes {
@@ -182,7 +196,7 @@ async fn a_silent_member_is_removed_by_the_alarm() {
     let log = TestLog::new();
     let as_log: Arc<dyn CoordinatorLog> = log.clone();
     let config = GroupConfig { min_session_timeout_ms: 1, ..GroupConfig::default() };
-    let coordinator = GroupCoordinator::new(config, as_log, Clock::default());
+    let coordinator = GroupCoordinator::new(config, as_log, Arc::new(NoTopics), Clock::default());
     let joined = coordinator.join(join(&coordinator, text(""), 30_000)).await.expect("a place");
     assert_eq!(joined.generation_id, 1);
     // A shorter session from now on: the alarm has to be brought forward.

@@ -1,4 +1,4 @@
-//! `__consumer_offsets` as the group coordinator's log.
+//! The internal topics, each as its coordinator's log.
 
 use std::sync::Weak;
 
@@ -9,29 +9,55 @@ use ottla_storage::{AppendContext, AppendError, Appended, Origin, StorageError};
 use tracing::warn;
 
 use super::{Broker, Led, LookupError};
+use crate::config::ServerConfig;
 use crate::coordinator::runtime::{CoordinatorLog, LogError, LogFuture};
 use crate::metadata::TopicError;
 
+/// An internal topic, and how it is made when it is first needed.
+#[derive(Debug, Clone, Copy)]
+pub struct InternalTopic {
+    pub name: &'static str,
+    settings: fn(&ServerConfig) -> Settings,
+}
+
+struct Settings {
+    partitions: i32,
+    replication_factor: i16,
+    configs: Vec<(&'static str, String)>,
+}
+
 /// Where groups and their offsets are kept.
-pub const CONSUMER_OFFSETS: &str = "__consumer_offsets";
+pub const CONSUMER_OFFSETS: InternalTopic = InternalTopic {
+    name: "__consumer_offsets",
+    settings: |config| Settings {
+        partitions: config.offsets_topic_num_partitions,
+        replication_factor: config.offsets_topic_replication_factor,
+        configs: vec![
+            ("cleanup.policy", "compact".to_owned()),
+            ("compression.type", "producer".to_owned()),
+            ("segment.bytes", config.offsets_topic_segment_bytes.to_string()),
+        ],
+    },
+};
 
 /// How much of a partition is read at once when its groups are loaded (`offsets.load.buffer.size` in Kafka).
 const LOAD_BUFFER_BYTES: usize = 5 * 1024 * 1024;
 
-/// The partitions of [`CONSUMER_OFFSETS`] that this broker leads.
-pub struct OffsetsLog {
+/// The partitions of an internal topic that this broker leads.
+pub struct InternalTopicLog {
+    topic: InternalTopic,
     broker: Weak<Broker>,
 }
 
-impl OffsetsLog {
-    pub fn new(broker: Weak<Broker>) -> Self {
-        OffsetsLog { broker }
+impl InternalTopicLog {
+    pub fn new(topic: InternalTopic, broker: Weak<Broker>) -> Self {
+        InternalTopicLog { topic, broker }
     }
 
     fn led(&self, partition: i32) -> Result<Led, LogError> {
         let broker = self.broker.upgrade().ok_or(LogError::Unavailable)?;
         let image = broker.image();
-        let topic = image.topic(CONSUMER_OFFSETS).ok_or(LogError::Fenced)?;
+        let topic = image.topic(self.topic.name).ok_or(LogError::Fenced)?;
         broker.led(&image, topic, partition, -1).map_err(|error| match error {
             LookupError::Storage(error) => unavailable(error),
             _ => LogError::Fenced,
@@ -50,33 +76,33 @@ impl OffsetsLog {
             Ok(appended) => Ok((led, appended)),
             Err(AppendError::Storage(error)) => Err(unavailable(error)),
             Err(error) => {
-                warn!(partition, %error, "a batch of the group coordinator was refused");
+                warn!(topic = self.topic.name, partition, %error, "a batch of a coordinator was refused");
                 Err(LogError::Refused)
             }
         }
     }
 }
 
-impl CoordinatorLog for OffsetsLog {
+impl CoordinatorLog for InternalTopicLog {
     fn partitions(&self) -> Option<i32> {
         let image = self.broker.upgrade()?.image();
-        image.topic(CONSUMER_OFFSETS).map(|topic| topic.partition_count())
+        image.topic(self.topic.name).map(|topic| topic.partition_count())
     }
 
     fn create(&self) -> LogFuture<()> {
-        let broker = self.broker.upgrade();
+        let (topic, broker) = (self.topic, self.broker.upgrade());
         Box::pin(async move {
             let broker = broker.ok_or(LogError::Unavailable)?;
-            let created = broker.cluster.create_topics(vec![offsets_topic(&broker)], false).await;
+            let created = broker.cluster.create_topics(vec![creatable(topic, &broker)], false).await;
             let results = created.map_err(|error| {
-                warn!(%error, "{CONSUMER_OFFSETS} cannot be created");
+                warn!(%error, "{} cannot be created", topic.name);
                 LogError::Unavailable
             })?;
             match results.into_iter().next() {
                 // Somebody else was quicker.
                 None | Some((_, Ok(_) | Err(TopicError::AlreadyExists(_)))) => Ok(()),
                 Some((_, Err(error))) => {
-                    warn!(?error, "{CONSUMER_OFFSETS} cannot be created");
+                    warn!(?error, "{} cannot be created", topic.name);
                     Err(LogError::Unavailable)
                 }
             }
@@ -110,26 +136,22 @@ impl CoordinatorLog for OffsetsLog {
 }
 
 fn unavailable(error: StorageError) -> LogError {
-    warn!(%error, "{CONSUMER_OFFSETS} cannot be used");
+    warn!(%error, "a coordinator's log cannot be used");
     LogError::Unavailable
 }
 
 /// As Kafka creates it, but with no more replicas than there are brokers: one broker needs no setting to have groups.
-fn offsets_topic(broker: &Broker) -> CreatableTopic {
-    let config = broker.config();
+fn creatable(topic: InternalTopic, broker: &Broker) -> CreatableTopic {
+    let Settings { partitions, replication_factor, configs } = (topic.settings)(&broker.config());
     let brokers = i16::try_from(broker.image().brokers().count()).unwrap_or(i16::MAX);
-    let setting = |name: &'static str, value: String| {
+    let config = |(name, value): (&'static str, String)| {
         CreatableTopicConfig::default()
             .with_name(StrBytes::from_static_str(name))
             .with_value(Some(StrBytes::from_string(value)))
     };
     CreatableTopic::default()
-        .with_name(StrBytes::from_static_str(CONSUMER_OFFSETS).into())
-        .with_num_partitions(config.offsets_topic_num_partitions)
-        .with_replication_factor(config.offsets_topic_replication_factor.min(brokers.max(1)))
-        .with_configs(vec![
-            setting("cleanup.policy", "compact".to_owned()),
-            setting("compression.type", "producer".to_owned()),
-            setting("segment.bytes", config.offsets_topic_segment_bytes.to_string()),
-        ])
+        .with_name(StrBytes::from_static_str(topic.name).into())
+        .with_num_partitions(partitions)
+        .with_replication_factor(replication_factor.min(brokers.max(1)))
+        .with_configs(configs.into_iter().map(config).collect())
 }

@@ -1,0 +1,31 @@
+//! What administrators ask of groups: ListGroups, DescribeGroups, DeleteGroups.
+
+use std::sync::Arc;
+
+use ottla_protocol::StrBytes;
+
+use super::GroupCoordinator;
+use crate::coordinator::Outcome;
+use crate::coordinator::group::GroupError;
+use crate::coordinator::group::commands::*;
+
+impl GroupCoordinator {
+    pub async fn describe(self: &Arc<Self>, group_id: &StrBytes) -> Result<DescribedGroup, GroupError> {
+        let shard = self.shard_of(group_id)?;
+        shard.run(|machine, _, _| Outcome::answer(machine.describe(group_id))).await?
+    }
+
+    pub async fn delete(self: &Arc<Self>, group_id: &StrBytes) -> Result<(), GroupError> {
+        let shard = self.shard_of(group_id)?;
+        shard.run(|machine, _, _| machine.delete(group_id)).await?
+    }
+
+    /// All groups of all shards.
+    pub async fn list(self: &Arc<Self>) -> Result<Vec<ListedGroup>, GroupError> {
+        let mut groups = Vec::new();
+        for shard in self.shards.all() {
+            groups.extend(shard.run(|machine, _, _| Outcome::answer(machine.list())).await?);
+        }
+        Ok(groups)
+    }
+}
