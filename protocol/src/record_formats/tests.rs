@@ -12,6 +12,7 @@ use crate::{StrBytes, Uuid};
 const METADATA: &str = include_str!("../../tests/golden/metadata-records.txt");
 const GROUP: &str = include_str!("../../tests/golden/group-records.txt");
 const TRANSACTION: &str = include_str!("../../tests/golden/transaction-records.txt");
+const SHARE: &str = include_str!("../../tests/golden/share-records.txt");
 const CONTROL: &str = include_str!("../../tests/golden/control-records.txt");
 
 /// The lines of a golden file: hex fields, `-` for null.
@@ -57,12 +58,20 @@ macro_rules! come_back {
 
 #[test]
 fn group_records_come_back_byte_for_byte() {
-    assert_eq!(come_back!(GroupRecord, GROUP), [1, 2, 3, 5, 6, 7, 8]);
+    assert_eq!(
+        come_back!(GroupRecord, GROUP),
+        [1, 2, 3, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 19, 20, 21, 22, 23]
+    );
 }
 
 #[test]
 fn transaction_records_come_back_byte_for_byte() {
     assert_eq!(come_back!(TransactionRecord, TRANSACTION), [0]);
+}
+
+#[test]
+fn share_records_come_back_byte_for_byte() {
+    assert_eq!(come_back!(ShareRecord, SHARE), [0, 1]);
 }
 
 #[test]
@@ -156,13 +165,14 @@ fn a_lying_count_allocates_nothing() {
 
 #[test]
 fn every_truncation_is_an_error_or_a_record() {
-    for line in lines(METADATA).chain(lines(GROUP)).chain(lines(TRANSACTION)) {
+    for line in [METADATA, GROUP, TRANSACTION, SHARE].into_iter().flat_map(lines) {
         for field in line.iter().flatten() {
             for end in 0..field.len() {
                 // Whether it parses depends on where the cut falls; that it never panics is the point.
                 let _ = MetadataRecord::decode(field.slice(..end));
                 let _ = GroupRecord::decode(field.slice(..end), Some(field.slice(end..)));
                 let _ = TransactionRecord::decode(field.slice(..end), Some(field.slice(end..)));
+                let _ = ShareRecord::decode(field.slice(..end), Some(field.slice(end..)));
                 let _ = ConsumerProtocolSubscription::decode(field.slice(end..));
                 let _ = ConsumerProtocolAssignment::decode(field.slice(end..));
             }
