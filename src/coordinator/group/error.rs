@@ -29,8 +29,44 @@ pub enum GroupError {
     GroupSubscribedToTopic,
     /// The commit's metadata is longer than `offset.metadata.max.bytes`.
     OffsetMetadataTooLarge,
+    /// The request contradicts itself or leaves out what it must have.
+    InvalidRequest,
+    /// Only newer versions of the request may be used here.
+    UnsupportedVersion,
+    /// The member is not in the epoch that it believes in; it has to give everything up and join again (KIP-848).
+    FencedMemberEpoch,
+    /// The member's epoch has passed, or has not come; it may ask again in the right one (KIP-848).
+    StaleMemberEpoch,
+    /// Another member still holds the instance id (KIP-848).
+    UnreleasedInstanceId,
+    /// No assignor of that name (KIP-848).
+    UnsupportedAssignor,
+    /// The subscription's regular expression cannot be read (KIP-848).
+    InvalidRegularExpression,
+    /// The application's topology can never work (KIP-1071).
+    StreamsInvalidTopology,
     /// The shard's log could not be read or written just now; the request may be sent again.
     CoordinatorNotAvailable,
     /// The shard was dropped while the request waited; the client looks the coordinator up again.
     NotCoordinator,
+}
+
+/// A refusal that explains itself, for the protocols whose answers carry a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub error: GroupError,
+    pub message: Option<String>,
+}
+
+impl GroupError {
+    /// With the message that the client shall see.
+    pub fn because(self, message: impl Into<String>) -> Refusal {
+        Refusal { error: self, message: Some(message.into()) }
+    }
+}
+
+impl From<GroupError> for Refusal {
+    fn from(error: GroupError) -> Self {
+        Refusal { error, message: None }
+    }
 }

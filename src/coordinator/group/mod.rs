@@ -12,6 +12,7 @@
 //! | `streams/` | streams groups (KIP-1071) |
 //! | `offsets/` | OffsetCommit, OffsetFetch, OffsetDelete, expiry |
 //! | `records.rs` | the bytes of the records |
+//! | `metadata_hash.rs` | by what a group notices that its topics changed |
 //! | `admin.rs` | ListGroups, DescribeGroups, DeleteGroups |
 //!
 //! A classic group keeps most of itself out of the log, in [`GroupShard::live`]. Groups of the other kinds are wholly
@@ -24,6 +25,7 @@ mod config;
 pub mod consumer;
 mod error;
 mod hard;
+pub mod metadata_hash;
 mod offsets;
 pub mod records;
 pub mod share;
@@ -44,7 +46,7 @@ use ottla_protocol::StrBytes;
 pub use classic::{ClassicGroup, Member, State};
 pub use config::GroupConfig;
 pub use consumer::{ConsumerGroup, ConsumerRecord};
-pub use error::GroupError;
+pub use error::{GroupError, Refusal};
 pub use hard::{CommittedOffset, GroupRecord, HardGroup, HardState, LoggedGroup, LoggedMember};
 pub use share::{ShareGroup, ShareRecord};
 pub use streams::{StreamsGroup, StreamsRecord};
