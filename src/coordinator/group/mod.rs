@@ -13,12 +13,14 @@
 //! | `offsets/` | OffsetCommit, OffsetFetch, OffsetDelete, expiry |
 //! | `records.rs` | the bytes of the records |
 //! | `metadata_hash.rs` | by what a group notices that its topics changed |
+//! | `assignors/` | which member shall read what, in groups whose broker decides |
 //! | `admin.rs` | ListGroups, DescribeGroups, DeleteGroups |
 //!
 //! A classic group keeps most of itself out of the log, in [`GroupShard::live`]. Groups of the other kinds are wholly
 //! in [`HardState`]: whatever a member is told was recorded first, and only timers are not.
 
 mod admin;
+pub mod assignors;
 mod classic;
 pub mod commands;
 mod config;
