@@ -10,6 +10,7 @@ pub mod fetch_response;
 pub mod frame;
 pub mod guard;
 pub mod header;
+mod kafka_id;
 pub mod messages;
 pub mod record_formats;
 pub mod request;
@@ -19,5 +20,6 @@ pub mod varint;
 pub mod wire;
 
 pub use error_code::ErrorCode;
+pub use kafka_id::{kafka_id, parse_kafka_id};
 pub use kafka_protocol::protocol::StrBytes;
 pub use uuid::Uuid;

@@ -9,7 +9,7 @@ use ottla_storage::{AppendContext, AppendError, Appended, Origin, StorageError};
 use tracing::warn;
 
 use super::{Broker, Led, LookupError};
-use crate::config::ServerConfig;
+use crate::config::{ServerConfig, ShareConfig};
 use crate::coordinator::runtime::{CoordinatorLog, LogError, LogFuture};
 use crate::metadata::TopicError;
 
@@ -37,6 +37,25 @@ pub const CONSUMER_OFFSETS: InternalTopic = InternalTopic {
             ("compression.type", "producer".to_owned()),
             ("segment.bytes", config.offsets_topic_segment_bytes.to_string()),
         ],
+    },
+};
+
+/// Where share groups' progress is kept. It is pruned, not compacted: an update means nothing without its snapshot.
+pub const SHARE_GROUP_STATE: InternalTopic = InternalTopic {
+    name: "__share_group_state",
+    settings: |config| {
+        let config = ShareConfig::new(config);
+        Settings {
+            partitions: config.state_topic_num_partitions,
+            replication_factor: i16::try_from(config.state_topic_replication_factor).unwrap_or(i16::MAX),
+            configs: vec![
+                ("cleanup.policy", "delete".to_owned()),
+                ("compression.type", "producer".to_owned()),
+                ("segment.bytes", config.state_topic_segment_bytes.to_string()),
+                ("min.insync.replicas", config.state_topic_min_isr.to_string()),
+                ("retention.ms", "-1".to_owned()),
+            ],
+        }
     },
 };
 

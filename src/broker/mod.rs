@@ -28,15 +28,16 @@ use ottla_storage::{LogId, LogOptions, Logs, StorageError};
 use tracing::error;
 
 use crate::clock::Clock;
-use crate::config::{ServerConfig, Texts, TopicConfig};
+use crate::config::{ServerConfig, ShareConfig, Texts, TopicConfig};
 use crate::coordinator::group::GroupConfig;
-use crate::coordinator::runtime::GroupCoordinator;
+use crate::coordinator::runtime::{GroupCoordinator, ShareCoordinator};
+use crate::coordinator::share::ShareCoordinatorConfig;
 use crate::metadata::{Image, ResourceType, Topic};
 use cluster::Cluster;
 use cluster_view::PresentImage;
 use fetch_memory::FetchMemory;
 use fetch_session::FetchSessions;
-use internal_topics::{CONSUMER_OFFSETS, InternalTopicLog};
+use internal_topics::{CONSUMER_OFFSETS, InternalTopicLog, SHARE_GROUP_STATE};
 use loggers::Loggers;
 use partitions::Partitions;
 use producer_ids::ProducerIds;
@@ -63,6 +64,7 @@ pub struct Broker {
     producer_ids: ProducerIds,
     retention_checks: RetentionChecks,
     groups: Arc<GroupCoordinator>,
+    share_states: Arc<ShareCoordinator>,
 }
 
 impl Broker {
@@ -72,6 +74,12 @@ impl Broker {
             groups: GroupCoordinator::new(
                 group_config(&config),
                 Arc::new(InternalTopicLog::new(CONSUMER_OFFSETS, broker.clone())),
+                Arc::new(PresentImage(broker.clone())),
+                clock.clone(),
+            ),
+            share_states: ShareCoordinator::new(
+                share_coordinator_config(&config),
+                Arc::new(InternalTopicLog::new(SHARE_GROUP_STATE, broker.clone())),
                 Arc::new(PresentImage(broker.clone())),
                 clock.clone(),
             ),
@@ -102,6 +110,11 @@ impl Broker {
     /// The coordinator of all groups whose partition of `__consumer_offsets` this broker leads.
     pub fn groups(&self) -> &Arc<GroupCoordinator> {
         &self.groups
+    }
+
+    /// The coordinator of the share partitions' state, whose partition of `__share_group_state` this broker leads.
+    pub fn share_states(&self) -> &Arc<ShareCoordinator> {
+        &self.share_states
     }
 
     pub fn node_id(&self) -> i32 {
@@ -154,10 +167,21 @@ impl Broker {
         if topic.name.as_str() == CONSUMER_OFFSETS.name {
             self.groups.unload();
         }
-        let (groups, name, topic_id) = (Arc::clone(&self.groups), topic.name.clone(), topic.id);
+        if topic.name.as_str() == SHARE_GROUP_STATE.name {
+            self.share_states.unload();
+        }
+        let (groups, share_states) = (Arc::clone(&self.groups), Arc::clone(&self.share_states));
+        let (name, topic_id) = (topic.name.clone(), topic.id);
         tokio::spawn(async move {
             if let Err(error) = groups.topic_deleted(&name, topic_id).await {
                 error!(?error, topic = &*name, "the offsets in a deleted topic could not be removed");
+            }
+            if let Err(error) = share_states.topics_deleted(&[topic_id]).await {
+                error!(
+                    ?error,
+                    topic = &*name,
+                    "the share groups' state of a deleted topic could not be removed"
+                );
             }
         });
         for partition in 0..topic.partition_count() {
@@ -183,5 +207,13 @@ fn group_config(config: &ServerConfig) -> GroupConfig {
         offset_metadata_max_bytes: size(config.offset_metadata_max_bytes),
         offsets_retention_ms: config.offsets_retention_ms,
         offsets_retention_check_interval_ms: config.offsets_retention_check_interval_ms,
+    }
+}
+
+fn share_coordinator_config(config: &ServerConfig) -> ShareCoordinatorConfig {
+    let config = ShareConfig::new(config);
+    ShareCoordinatorConfig {
+        snapshot_update_records_per_snapshot: config.snapshot_update_records_per_snapshot,
+        cold_partition_snapshot_interval_ms: config.cold_partition_snapshot_interval_ms,
     }
 }

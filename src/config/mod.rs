@@ -11,6 +11,7 @@ pub mod listeners;
 mod load;
 mod properties;
 mod server_config;
+mod share_config;
 mod topic_config;
 
 pub use alter::{
@@ -24,6 +25,7 @@ pub use describe::{
 pub use listeners::{Advertised, Listener, SecurityProtocol};
 pub use load::{ConfigError, Loaded, Sources, TopicAtStart};
 pub use server_config::{ConfigSource, ServerConfig};
+pub use share_config::ShareConfig;
 pub use topic_config::{
     Compression, Texts, TimestampType, TopicConfig, TopicConfigError, topic_value, validate_topic,
 };

@@ -12,6 +12,7 @@
 pub mod batches;
 pub mod group;
 pub mod runtime;
+pub mod share;
 pub mod timers;
 pub mod view;
 

@@ -1,9 +1,9 @@
 //! FindCoordinator (10) v0-6. v1: kinds of coordinators; v4: several keys (KIP-699); v6: share groups (KIP-932).
-//! Missing: the coordinators of transactions and of share groups, which come with their APIs.
+//! Missing: the coordinators of transactions, which come with their APIs.
 
 use ottla_protocol::messages::find_coordinator_response::Coordinator;
 use ottla_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
-use ottla_protocol::{ErrorCode, StrBytes};
+use ottla_protocol::{ErrorCode, StrBytes, parse_kafka_id};
 use tracing::warn;
 
 use super::Context;
@@ -50,10 +50,22 @@ async fn find(context: &Context, key_type: i8, key: &StrBytes) -> Result<(), Err
             warn!(%error, "no group coordinator");
             ErrorCode::CoordinatorNotAvailable
         }),
-        // "group:topic id:partition"
-        SHARE if key.split(':').count() != 3 => Err(ErrorCode::InvalidRequest),
+        SHARE if !is_share_partition(key) => Err(ErrorCode::InvalidRequest),
+        SHARE => context.broker().share_states().ensure_topic().await.map_err(|error| {
+            warn!(%error, "no share coordinator");
+            ErrorCode::CoordinatorNotAvailable
+        }),
         _ => Err(ErrorCode::CoordinatorNotAvailable),
     }
+}
+
+/// Whether a key is `group:topic id:partition`, where the group may have colons of its own.
+fn is_share_partition(key: &str) -> bool {
+    let mut parts = key.trim_end_matches(':').rsplitn(3, ':');
+    let partition = parts.next().and_then(|partition| partition.parse::<i32>().ok());
+    let topic_id = parts.next().and_then(parse_kafka_id);
+    let group_id = parts.next().filter(|group_id| !group_id.trim().is_empty());
+    partition.is_some() && topic_id.is_some() && group_id.is_some()
 }
 
 fn coordinator(

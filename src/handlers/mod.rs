@@ -9,6 +9,7 @@ mod reply;
 
 mod config_changes;
 mod errors;
+mod share_state;
 mod topic_answers;
 
 mod alter_configs;
@@ -17,6 +18,7 @@ mod create_partitions;
 mod create_topics;
 mod delete_groups;
 mod delete_records;
+mod delete_share_group_state;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
@@ -29,6 +31,7 @@ mod get_telemetry_subscriptions;
 mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod initialize_share_group_state;
 mod join_group;
 mod leave_group;
 mod list_config_resources;
@@ -40,7 +43,10 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod read_share_group_state;
+mod read_share_group_state_summary;
 mod sync_group;
+mod write_share_group_state;
 
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -49,13 +55,14 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use ottla_protocol::messages::{
     AlterConfigsRequest, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest,
-    DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest,
-    DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest, DescribeTopicPartitionsRequest,
-    FetchRequest, FindCoordinatorRequest, GetTelemetrySubscriptionsRequest, HeartbeatRequest,
-    IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
-    ListConfigResourcesRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, Request,
-    SyncGroupRequest,
+    DeleteGroupsRequest, DeleteRecordsRequest, DeleteShareGroupStateRequest, DeleteTopicsRequest,
+    DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
+    DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest, GetTelemetrySubscriptionsRequest,
+    HeartbeatRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest,
+    InitializeShareGroupStateRequest, JoinGroupRequest, LeaveGroupRequest, ListConfigResourcesRequest,
+    ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, ReadShareGroupStateRequest,
+    ReadShareGroupStateSummaryRequest, Request, SyncGroupRequest, WriteShareGroupStateRequest,
 };
 use ottla_protocol::request::{self, RequestError};
 use ottla_protocol::shapes;
@@ -159,6 +166,15 @@ static TABLE: LazyLock<Vec<Api>> = LazyLock::new(|| {
             .not_advertised(),
         row::<ListConfigResourcesRequest, _, _>(0..=1, Cluster, list_config_resources::handle),
         row::<DescribeTopicPartitionsRequest, _, _>(0..=0, PerResource, describe_topic_partitions::handle),
+        row::<InitializeShareGroupStateRequest, _, _>(0..=0, Cluster, initialize_share_group_state::handle),
+        row::<ReadShareGroupStateRequest, _, _>(0..=0, Cluster, read_share_group_state::handle),
+        row::<WriteShareGroupStateRequest, _, _>(0..=1, Cluster, write_share_group_state::handle),
+        row::<DeleteShareGroupStateRequest, _, _>(0..=0, Cluster, delete_share_group_state::handle),
+        row::<ReadShareGroupStateSummaryRequest, _, _>(
+            0..=1,
+            Cluster,
+            read_share_group_state_summary::handle,
+        ),
     ]
 });
 

@@ -25,5 +25,6 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod retention;
+mod share_group_state;
 mod sync_group;
 mod topics;

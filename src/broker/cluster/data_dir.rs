@@ -7,9 +7,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use kafka_protocol::protocol::StrBytes;
+use ottla_protocol::{kafka_id, parse_kafka_id};
 use uuid::Uuid;
 
-use super::ids::{kafka_id, parse_kafka_id, random_kafka_id};
+use super::ids::random_kafka_id;
 
 const META_PROPERTIES: &str = "meta.properties";
 const QUORUM_STATE: &str = "quorum-state";

@@ -1,34 +1,12 @@
-//! Ids as Kafka writes them: the sixteen bytes of a UUID as 22 characters of URL-safe base64.
+//! New ids, as Kafka makes them.
 
+use ottla_protocol::kafka_id;
 use uuid::Uuid;
 
 use crate::clock;
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
 /// Ids below this one have meanings of their own (no topic, the metadata's own topic, lost directories).
 const FIRST_UNRESERVED: u128 = 100;
-
-pub fn kafka_id(id: &Uuid) -> String {
-    // 128 bits and four zeroes make 22 times six.
-    let bits = id.as_u128();
-    let digit = |position: u32| match position {
-        21 => (bits << 4) & 0x3f,
-        _ => (bits >> (122 - 6 * position)) & 0x3f,
-    };
-    (0..22).map(|position| ALPHABET[digit(position) as usize] as char).collect()
-}
-
-/// The inverse of [`kafka_id`].
-pub(super) fn parse_kafka_id(text: &str) -> Option<Uuid> {
-    if text.len() != 22 {
-        return None;
-    }
-    let digit = |byte: u8| ALPHABET.iter().position(|known| *known == byte).map(|digit| digit as u128);
-    let bytes = text.as_bytes();
-    let bits = bytes[..21].iter().try_fold(0_u128, |bits, byte| Some(bits << 6 | digit(*byte)?))?;
-    Some(Uuid::from_u128(bits << 2 | digit(bytes[21])? >> 4))
-}
 
 /// A new id that a command line tool does not take for an option, as Kafka makes them.
 pub fn random_kafka_id() -> Uuid {
@@ -37,21 +15,5 @@ pub fn random_kafka_id() -> Uuid {
         if id.as_u128() >= FIRST_UNRESERVED && !kafka_id(&id).starts_with('-') {
             return id;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_written_as_kafka_writes_them() {
-        assert_eq!(kafka_id(&Uuid::from_u128(1)), "AAAAAAAAAAAAAAAAAAAAAQ");
-        assert_eq!(kafka_id(&Uuid::from_u128(u128::MAX)), "_____________________w");
-        for text in ["KhS4CUNISVCzghnRNkHnfw", "2d19tftuSK-vOeCXcViX4A", "T3R0bGEtcmVmZXJlbmNlMQ"] {
-            assert_eq!(kafka_id(&parse_kafka_id(text).unwrap()), text);
-        }
-        assert_eq!(parse_kafka_id("short"), None);
-        assert_eq!(parse_kafka_id("!!!!!!!!!!!!!!!!!!!!!!"), None);
     }
 }

@@ -29,7 +29,7 @@ use crate::metadata::{
 };
 
 pub use data_dir::{DataDirError, Identity, prepare};
-pub use ids::{kafka_id, random_kafka_id};
+pub use ids::random_kafka_id;
 pub use journal::METADATA_TOPIC;
 
 /// Decisions that may wait for the thread; more are made to wait themselves.

@@ -10,12 +10,14 @@
 //! | `alarm.rs` | the one sleeper for all timers |
 //! | `log.rs` | what the broker lends: the partitions of an internal topic |
 //! | `group/` | the group coordinator, as handlers call it |
+//! | `share.rs` | the share coordinator |
 
 mod alarm;
 mod group;
 mod log;
 mod shard;
 mod shards;
+mod share;
 
 #[cfg(test)]
 mod tests;
@@ -24,3 +26,4 @@ pub use self::group::GroupCoordinator;
 pub use self::log::{CoordinatorLog, LogError, LogFuture};
 pub use self::shard::ShardError;
 pub use self::shards::partition_of;
+pub use self::share::ShareCoordinator;
