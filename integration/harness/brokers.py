@@ -31,7 +31,13 @@ SETTINGS = {
     "transaction.state.log.min.isr": 1,
     "share.coordinator.state.topic.replication.factor": 1,
     "share.coordinator.state.topic.min.isr": 1,
+    "group.streams.initial.rebalance.delay.ms": 0,
 }
+# Modern groups take their pace from the broker; the least that a setting may be is a setting too.
+for kind in ("consumer", "share", "streams"):
+    SETTINGS[f"group.{kind}.assignment.interval.ms"] = 0
+    for key, value in (("heartbeat.interval.ms", 500), ("session.timeout.ms", 10_000)):
+        SETTINGS[f"group.{kind}.{key}"] = SETTINGS[f"group.{kind}.min.{key}"] = value
 
 
 class BrokerError(Exception):

@@ -16,7 +16,7 @@ from harness import brokers, clients, dumplog, places
 from harness.brokers import Broker, BrokerError, tail
 
 # These stop, kill or starve their broker, so each has one of its own.
-OWN_BROKER = {"restart", "kill9", "bad-input"}
+OWN_BROKER = {"restart", "kill9", "eos-kill9", "bad-input"}
 
 
 def main(words):

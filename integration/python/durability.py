@@ -69,8 +69,8 @@ def compare(topic, load):
 class Load:
     """An idempotent producer in its own thread; `numbers` are those acknowledged, by partition."""
 
-    def __init__(self, topic):
-        self.topic = topic
+    def __init__(self, topic, pause_s=0):
+        self.topic, self.pause_s = topic, pause_s
         self.produced = self.failed = 0
         self.numbers = [[] for _ in range(PARTITIONS)]
         self.stopping = threading.Event()
@@ -90,6 +90,7 @@ class Load:
                     self.producer.produce(self.topic, f"{number}", partition=number % PARTITIONS, on_delivery=self.report)
                     self.produced += 1
             self.producer.poll(0.01)
+            self.stopping.wait(self.pause_s)
 
     def report(self, error, message):
         if error:
