@@ -7,8 +7,8 @@ use ottla_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
 
 use super::Context;
 use super::errors::Code;
-use crate::coordinator::group::GroupError;
 use crate::coordinator::group::commands;
+use crate::coordinator::group::{GroupError, Refusal};
 
 /// The bits of READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS and ALTER_CONFIGS: all that can be done with a group.
 const ALL_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
@@ -21,7 +21,7 @@ pub async fn handle(context: Context, request: DescribeGroupsRequest) -> Describ
                 described(group).with_authorized_operations(ALL_OPERATIONS)
             }
             Ok(group) => described(group),
-            Err(error) => refused(&context, &group_id.0, error),
+            Err(refusal) => refused(&context, refusal),
         };
         groups.push(described.with_group_id(group_id));
     }
@@ -45,13 +45,14 @@ fn described(group: commands::DescribedGroup) -> DescribedGroup {
         .with_members(group.members.into_iter().map(member).collect())
 }
 
-fn refused(context: &Context, group_id: &StrBytes, error: GroupError) -> DescribedGroup {
+fn refused(context: &Context, refusal: Refusal) -> DescribedGroup {
     let dead = DescribedGroup::default().with_group_state(StrBytes::from_static_str("Dead"));
-    match error {
-        GroupError::GroupIdNotFound if context.api_version >= 6 => dead
-            .with_error_code(error.code().code())
-            .with_error_message(Some(StrBytes::from_string(format!("Group {group_id} not found.")))),
+    let code = refusal.error.code().code();
+    match refusal.error {
+        GroupError::GroupIdNotFound if context.api_version >= 6 => {
+            dead.with_error_code(code).with_error_message(refusal.message.map(StrBytes::from_string))
+        }
         GroupError::GroupIdNotFound => dead,
-        _ => DescribedGroup::default().with_error_code(error.code().code()),
+        _ => DescribedGroup::default().with_error_code(code),
     }
 }

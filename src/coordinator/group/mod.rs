@@ -14,6 +14,7 @@
 //! | `records.rs` | the bytes of the records |
 //! | `metadata_hash.rs` | by what a group notices that its topics changed |
 //! | `assignors/` | which member shall read what, in groups whose broker decides |
+//! | `life.rs` | what groups of all kinds have in common |
 //! | `admin.rs` | ListGroups, DescribeGroups, DeleteGroups |
 //!
 //! A classic group keeps most of itself out of the log, in [`GroupShard::live`]. Groups of the other kinds are wholly
@@ -27,6 +28,7 @@ mod config;
 pub mod consumer;
 mod error;
 mod hard;
+mod life;
 pub mod metadata_hash;
 mod offsets;
 pub mod records;
@@ -50,6 +52,7 @@ pub use config::GroupConfig;
 pub use consumer::{ConsumerGroup, ConsumerRecord};
 pub use error::{GroupError, Refusal};
 pub use hard::{CommittedOffset, GroupRecord, HardGroup, HardState, LoggedGroup, LoggedMember};
+pub use life::{AnyGroup, Retention};
 pub use share::{ShareGroup, ShareRecord};
 pub use streams::{StreamsGroup, StreamsRecord};
 

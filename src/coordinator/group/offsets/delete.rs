@@ -3,7 +3,7 @@
 use ottla_protocol::{StrBytes, Uuid};
 
 use super::super::commands::{DeleteOffsets, TopicPartitions, TopicResults};
-use super::super::{ClassicGroup, CommittedOffset, GroupError, GroupOutcome, GroupRecord, GroupShard, State};
+use super::super::{AnyGroup, CommittedOffset, GroupError, GroupOutcome, GroupRecord, GroupShard};
 
 impl GroupShard {
     /// OffsetDelete (KIP-496): for topics that no member reads.
@@ -14,12 +14,11 @@ impl GroupShard {
         if delete.group_id.is_empty() {
             return GroupOutcome::answer(Err(GroupError::InvalidGroupId));
         }
-        let Some(group) = self.group(&delete.group_id) else {
+        let Some(group) = self.any_group(&delete.group_id) else {
             return GroupOutcome::answer(Err(GroupError::GroupIdNotFound));
         };
-        if group.state != State::Empty && !group.is_consumer_protocol() {
-            // What the members read is known of consumers only.
-            return GroupOutcome::answer(Err(GroupError::NonEmptyGroup));
+        if let Err(error) = group.check_offset_delete() {
+            return GroupOutcome::answer(Err(error));
         }
         let mut outcome = GroupOutcome::answer(());
         for topic in delete.topics.iter().filter(|topic| !group.is_subscribed_to(&topic.name)) {
@@ -43,7 +42,7 @@ impl GroupShard {
     }
 }
 
-fn results(group: &ClassicGroup, topic: &TopicPartitions) -> TopicResults {
+fn results(group: &dyn AnyGroup, topic: &TopicPartitions) -> TopicResults {
     let is_subscribed = group.is_subscribed_to(&topic.name);
     let result = if is_subscribed { Err(GroupError::GroupSubscribedToTopic) } else { Ok(()) };
     TopicResults {

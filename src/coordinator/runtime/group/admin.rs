@@ -6,13 +6,14 @@ use ottla_protocol::StrBytes;
 
 use super::GroupCoordinator;
 use crate::coordinator::Outcome;
-use crate::coordinator::group::GroupError;
 use crate::coordinator::group::commands::*;
+use crate::coordinator::group::{GroupError, Refusal};
 
 impl GroupCoordinator {
-    pub async fn describe(self: &Arc<Self>, group_id: &StrBytes) -> Result<DescribedGroup, GroupError> {
+    pub async fn describe(self: &Arc<Self>, group_id: &StrBytes) -> Result<DescribedGroup, Refusal> {
         let shard = self.shard_of(group_id)?;
-        shard.run(|machine, _, _| Outcome::answer(machine.describe(group_id))).await?
+        let described = shard.run(|machine, _, _| Outcome::answer(machine.describe(group_id)));
+        described.await.map_err(GroupError::from)?
     }
 
     pub async fn delete(self: &Arc<Self>, group_id: &StrBytes) -> Result<(), GroupError> {
