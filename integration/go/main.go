@@ -39,6 +39,10 @@ var scenarios = map[string]func(Client){
 
 func main() {
 	log.SetFlags(log.Ltime | log.Lmicroseconds)
+	if len(os.Args) > 2 && os.Args[1] == "bench" && benches[os.Args[2]] != nil {
+		benches[os.Args[2]](os.Args[3:])
+		return
+	}
 	if len(os.Args) != 3 || clients[os.Args[1]] == nil || scenarios[os.Args[2]] == nil {
 		fmt.Fprintln(os.Stderr, "usage: client franz-go|sarama|kafka-go SCENARIO")
 		os.Exit(2)

@@ -1,6 +1,7 @@
 """The figures: both brokers one after the other, on the same machine, with the same load, as one table.
 
-The load is Kafka's own producer and consumer performance tools. Nothing here passes or fails: a figure that is worse
+The load is Kafka's own producer and consumer performance tools; for transactions and groups, which these do not have,
+franz-go (integration/go/bench.go). Nothing here passes or fails: a figure that is worse
 than the reference's is printed like any other.
 """
 
@@ -16,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness import brokers, places
+from harness import brokers, clients, places
 from harness.brokers import Broker, receive
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
@@ -26,6 +27,14 @@ BATCH = bytes.fromhex(
     "00000000ffffffffffffffffffffffffffff000000010e00000001027800"
 )
 
+# So that the members of all protocols are missed after the same time.
+SESSIONS = {
+    "group.consumer.min.session.timeout.ms": 6000,
+    "group.consumer.session.timeout.ms": 6000,
+    "group.consumer.min.heartbeat.interval.ms": 1000,
+    "group.consumer.heartbeat.interval.ms": 1000,
+}
+
 
 def main(words):
     parser = argparse.ArgumentParser(prog="integration/bench", description=__doc__.partition("\n")[0])
@@ -33,6 +42,8 @@ def main(words):
     parser.add_argument("--megabytes", type=int, default=500, help="how much each throughput figure moves")
     parser.add_argument("--starts", type=int, default=5, help="how often each broker is started")
     parser.add_argument("--latency-seconds", type=int, default=20)
+    parser.add_argument("--seconds", type=int, default=10, help="how long each load of transactions and heartbeats takes")
+    parser.add_argument("--only", choices=["log", "groups"], help="only one half of the figures")
     options = parser.parse_args(words)
     if options.starts < 1 or options.megabytes < 1 or options.latency_seconds < 1:
         parser.error("the numbers begin at 1")
@@ -50,6 +61,14 @@ def main(words):
 def measure(kind, directory, options):
     """All figures of one broker, by row."""
     figures = {}
+    if options.only != "groups":
+        measure_log(kind, directory, options, figures)
+    if options.only != "log":
+        measure_groups(kind, directory, options, figures)
+    return figures
+
+
+def measure_log(kind, directory, options, figures):
     starts = [started(kind, directory / f"{kind}-start-{n}") for n in range(options.starts)]
     figures["start to first acknowledged produce, ms (median)"] = f"{sorted(starts)[len(starts) // 2] * 1000:.0f}"
     broker = Broker.create(kind, directory / kind)
@@ -63,7 +82,52 @@ def measure(kind, directory, options):
         figures["memory after the load, MB"] = f"{memory(broker):.1f}"
     finally:
         broker.stop()
-    return figures
+
+
+def measure_groups(kind, directory, options, figures):
+    """Transactions, and groups of both consumer protocols."""
+    brokers.SETTINGS.update(SESSIONS)
+    broker = Broker.create(kind, directory / f"{kind}-groups")
+    broker.start()
+    try:
+        for producers in (1, 50):
+            found, cpu = franz(broker, "transactions", producers, options.seconds)
+            label = "1 producer" if producers == 1 else f"{producers} producers"
+            figures[f"transactions of 10 records, {label}: per s"] = found["transactions/s"]
+            figures[f"transactions of 10 records, {label}: commit p50 ms"] = found["commit p50 ms"]
+            figures[f"transactions of 10 records, {label}: commit p99 ms"] = found["commit p99 ms"]
+            figures[f"transactions of 10 records, {label}: broker CPU ms each"] = f"{cpu * 1000 / int(found['count']):.2f}"
+        for protocol in ("classic", "consumer"):
+            found, _ = franz(broker, "rebalance", protocol)
+            figures[f"{protocol}: a member of 4 killed, the others own its partitions (session 6 s), s"] = found["seconds"]
+            found, cpu = franz(broker, "settle", protocol, 500, 1000)
+            figures[f"{protocol}: 500 members settle on 1,000 partitions, s"] = found["seconds"]
+            figures[f"{protocol}: 500 members settle on 1,000 partitions, broker CPU s"] = f"{cpu:.2f}"
+            found, cpu = franz(broker, "heartbeats", protocol, options.seconds)
+            figures[f"{protocol}: heartbeats per s"] = found["heartbeats/s"]
+            figures[f"{protocol}: heartbeats per broker CPU s"] = f"{int(found['heartbeats']) / cpu:.0f}"
+    finally:
+        broker.stop()
+
+
+def franz(broker, *words):
+    """Runs one of the Go client's loads; its figures, and the broker's CPU seconds (from `ready` on, if it says so)."""
+    client = clients.load()["franz-go"]
+    client.cache.mkdir(parents=True, exist_ok=True)
+    subprocess.run(client.setup, cwd=client.directory, env={**os.environ, "CACHE": str(client.cache)}, check=True)
+    environment = {**os.environ, "BOOTSTRAP": broker.bootstrap, "RUN_ID": "bench"}
+    process = subprocess.Popen(
+        [client.cache / "client", "bench", *map(str, words)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    before, figures = cpu_seconds(broker), {}
+    for line in process.stdout:
+        name, _, value = line.rstrip("\n").partition("\t")
+        figures[name] = value
+        if name == "ready":
+            before = cpu_seconds(broker)
+    if process.wait() != 0:
+        sys.exit(f"bench: {' '.join(map(str, words))} failed")
+    return figures, cpu_seconds(broker) - before
 
 
 def started(kind, directory):
