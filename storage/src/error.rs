@@ -57,6 +57,14 @@ pub enum AppendError {
     InvalidProducerEpoch {
         message: String,
     },
+    /// INVALID_TXN_STATE: the batch's transaction does not go on here, or another one does.
+    InvalidTxnState {
+        message: String,
+    },
+    /// TRANSACTION_COORDINATOR_FENCED: the marker is of a coordinator that has been replaced.
+    TransactionCoordinatorFenced {
+        message: String,
+    },
     /// RECORD_LIST_TOO_LARGE: more bytes than a segment may hold (segment.bytes).
     LargerThanSegment {
         message: String,
@@ -75,6 +83,8 @@ impl fmt::Display for AppendError {
         match self {
             Self::OutOfOrderSequence { message }
             | Self::InvalidProducerEpoch { message }
+            | Self::InvalidTxnState { message }
+            | Self::TransactionCoordinatorFenced { message }
             | Self::LargerThanSegment { message } => f.write_str(message),
             Self::Storage(error) => error.fmt(f),
         }

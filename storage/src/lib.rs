@@ -5,9 +5,11 @@
 //!
 //! - [`logs`] all logs of the process; [`log`] one of them: offsets, sequences, epochs, times
 //! - `store` the seam below it; `memory/` and `local/` the engines; `rolling` when either begins a new segment
-//! - `producers`, `epochs`, `batch_info` what a log knows of its batches, with the formats of Kafka's files
+//! - `producers`, `aborted`, `epochs`, `batch_info` what a log knows of its batches, with the formats of Kafka's files
+//! - `verification` the transactions that the coordinator was asked about
 //! - `gather` puts batches together for a reader; `worker` is the one thread that waits for the disk
 
+mod aborted;
 mod batch_info;
 mod commit;
 mod epochs;
@@ -21,13 +23,16 @@ mod options;
 mod producers;
 mod rolling;
 mod store;
+mod verification;
 mod worker;
 
+pub use aborted::AbortedTransaction;
 pub use commit::Commit;
 pub use error::{AppendError, StorageError};
 pub use local::LocalSettings;
 pub use log::{AppendContext, Appended, Bounds, Log, Origin, TimestampOffset};
 pub use logs::{LogDir, Logs};
 pub use options::{LogId, LogOptions};
-pub use producers::{AbortedTransaction, ActiveProducer};
+pub use producers::ActiveProducer;
 pub use store::{ColdRead, Read, ReadLimits, Records};
+pub use verification::{Beginning, VerificationGuard};

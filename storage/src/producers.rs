@@ -1,11 +1,15 @@
 //! The state of a partition's idempotent and transactional producers: who wrote last, with which sequence numbers, and
 //! which transactions are open. Rebuilt from the log; kept in `.snapshot` files so that not all of it must be read.
 
+mod checks;
+
+pub(crate) use checks::Place;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
+use crate::aborted::AbortedTransaction;
 use crate::batch_info::{BatchInfo, Marker};
-use crate::error::{AppendError, StorageError};
-use crate::options::LogId;
+use crate::error::StorageError;
 
 /// Duplicates of a producer's last five batches are recognised, which is why a producer may have five in flight.
 const BATCHES_REMEMBERED: usize = 5;
@@ -25,15 +29,6 @@ pub struct ActiveProducer {
     pub coordinator_epoch: i32,
     /// The first offset of its open transaction, or -1.
     pub current_txn_start_offset: i64,
-}
-
-/// A transaction that was aborted, as the `.txnindex` keeps it and Fetch tells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AbortedTransaction {
-    pub producer_id: i64,
-    pub first_offset: i64,
-    pub last_offset: i64,
-    pub last_stable_offset: i64,
 }
 
 /// A batch that was written before.
@@ -102,55 +97,11 @@ pub(crate) struct Producers {
     by_id: HashMap<i64, Producer>,
     /// First offsets of the open transactions.
     open_transactions: BTreeSet<i64>,
+    /// First offset and marker of those that have ended, while their markers are not committed.
+    ending_transactions: BTreeSet<(i64, i64)>,
 }
 
 impl Producers {
-    /// Whether a batch from a client may follow what its producer wrote before; the remembered batch when it is one
-    /// that was written already.
-    pub fn check(
-        &self,
-        batch: &BatchInfo,
-        offset: i64,
-        log: &LogId,
-    ) -> Result<Option<RememberedBatch>, AppendError> {
-        let Some(producer) = self.by_id.get(&batch.producer_id) else { return Ok(None) };
-        let (id, epoch, first) = (batch.producer_id, batch.producer_epoch, batch.base_sequence);
-        if let Some(duplicate) = find_duplicate(producer, batch) {
-            return Ok(Some(duplicate));
-        }
-        if epoch < producer.epoch {
-            let last = producer.epoch;
-            return Err(AppendError::InvalidProducerEpoch {
-                message: format!(
-                    "Epoch of producer {id} at offset {offset} in {log} is {epoch}, which is smaller than the last seen epoch {last}"
-                ),
-            });
-        }
-        if batch.is_control() {
-            return Ok(None);
-        }
-        if epoch != producer.epoch {
-            if first != 0 && producer.epoch != NO_EPOCH {
-                let current = producer.epoch;
-                return Err(AppendError::OutOfOrderSequence {
-                    message: format!(
-                        "Invalid sequence number for new epoch of producer {id} at offset {offset} in partition {log}: {epoch} (request epoch), {first} (seq. number), {current} (current producer epoch)"
-                    ),
-                });
-            }
-            return Ok(None);
-        }
-        let last = producer.last_sequence();
-        if !follows(last, first) {
-            return Err(AppendError::OutOfOrderSequence {
-                message: format!(
-                    "Out of order sequence number for producer {id} at offset {offset} in partition {log}: {first} (incoming seq. number), {last} (current end sequence number)"
-                ),
-            });
-        }
-        Ok(None)
-    }
-
     /// Takes a batch that is in the log. Returns the transaction that its marker aborted.
     pub fn replay(&mut self, batch: &BatchInfo, marker: Option<Marker>) -> Option<AbortedTransaction> {
         if !batch.has_producer() || (batch.is_control() && marker.is_none()) {
@@ -174,7 +125,8 @@ impl Producers {
         producer.coordinator_epoch = marker.coordinator_epoch;
         let first_offset = producer.txn_first_offset.take()?;
         self.open_transactions.remove(&first_offset);
-        let last_stable_offset = self.first_unstable_offset().unwrap_or(batch.next_offset());
+        self.ending_transactions.insert((first_offset, batch.last_offset));
+        let last_stable_offset = self.open_transactions.first().copied().unwrap_or(batch.next_offset());
         (!marker.commit).then_some(AbortedTransaction {
             producer_id: batch.producer_id,
             first_offset,
@@ -201,9 +153,24 @@ impl Producers {
         self.by_id.is_empty()
     }
 
-    /// Where the oldest open transaction begins: read-committed consumers stop there.
+    /// Where the oldest transaction begins that is open, or whose marker is not committed: read-committed consumers stop
+    /// there.
     pub fn first_unstable_offset(&self) -> Option<i64> {
-        self.open_transactions.first().copied()
+        let ending = self.ending_transactions.first().map(|(first_offset, _)| *first_offset);
+        self.open_transactions.first().copied().into_iter().chain(ending).min()
+    }
+
+    /// All before `offset` is committed: markers, too.
+    pub fn committed_up_to(&mut self, offset: i64) {
+        if !self.ending_transactions.is_empty() {
+            self.ending_transactions.retain(|(_, marker)| *marker >= offset);
+        }
+    }
+
+    /// Whether a transaction of the producer has begun here, in this epoch.
+    pub fn has_ongoing_transaction(&self, producer_id: i64, epoch: i16) -> bool {
+        let producer = self.by_id.get(&producer_id);
+        producer.is_some_and(|producer| producer.epoch == epoch && producer.txn_first_offset.is_some())
     }
 
     /// Forgets who has been silent for `expiration_ms` (producer.id.expiration.ms) and has no transaction open.
@@ -305,12 +272,4 @@ impl Producers {
 fn follows(last_sequence: i32, first_sequence: i32) -> bool {
     i64::from(first_sequence) == i64::from(last_sequence) + 1
         || (first_sequence == 0 && last_sequence == i32::MAX)
-}
-
-fn find_duplicate(producer: &Producer, batch: &BatchInfo) -> Option<RememberedBatch> {
-    if producer.epoch != batch.producer_epoch || batch.is_control() {
-        return None;
-    }
-    let range = (batch.base_sequence, batch.last_sequence());
-    producer.batches.iter().find(|known| (known.first_sequence(), known.last_sequence) == range).copied()
 }

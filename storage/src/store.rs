@@ -3,11 +3,11 @@
 
 use bytes::Bytes;
 
+use crate::aborted::AbortedTransaction;
 use crate::batch_info::BatchInfo;
 use crate::commit::Commit;
 use crate::error::StorageError;
 use crate::options::LogOptions;
-use crate::producers::AbortedTransaction;
 
 /// A batch with its offsets assigned: what is written.
 #[derive(Debug, Clone)]
@@ -58,31 +58,31 @@ impl Records {
 }
 
 /// The answer to a read: there already, or behind a read of the disk that should not run on an async thread.
-pub enum Read {
-    Ready(Records),
-    Cold(ColdRead),
+pub enum Read<T = Records> {
+    Ready(T),
+    Cold(ColdRead<T>),
 }
 
-impl Read {
+impl<T> Read<T> {
     /// Runs what must be run, here and now.
-    pub fn wait(self) -> Result<Records, StorageError> {
+    pub fn wait(self) -> Result<T, StorageError> {
         match self {
-            Self::Ready(records) => Ok(records),
+            Self::Ready(found) => Ok(found),
             Self::Cold(read) => read.run(),
         }
     }
 }
 
 /// A read that needs the disk. Holds what it needs: the log may be written, truncated or deleted meanwhile.
-pub struct ColdRead(Box<dyn FnOnce() -> Result<Records, StorageError> + Send>);
+pub struct ColdRead<T = Records>(Box<dyn FnOnce() -> Result<T, StorageError> + Send>);
 
-impl ColdRead {
-    pub(crate) fn new(run: impl FnOnce() -> Result<Records, StorageError> + Send + 'static) -> Self {
+impl<T> ColdRead<T> {
+    pub(crate) fn new(run: impl FnOnce() -> Result<T, StorageError> + Send + 'static) -> Self {
         Self(Box::new(run))
     }
 
     /// Blocks on the disk.
-    pub fn run(self) -> Result<Records, StorageError> {
+    pub fn run(self) -> Result<T, StorageError> {
         (self.0)()
     }
 }
@@ -136,6 +136,13 @@ pub(crate) trait LogStore: Send {
 
     /// Reads from the batch that holds `from`, which lies in the log.
     fn read(&mut self, from: i64, limits: ReadLimits) -> Result<Read, StorageError>;
+
+    /// The aborted transactions that were noted and that a reader of `from` up to `upper_offset` has to know.
+    fn aborted(
+        &mut self,
+        from: i64,
+        upper_offset: i64,
+    ) -> Result<Read<Vec<AbortedTransaction>>, StorageError>;
 
     /// In ascending order; at least one, the last of which takes the next append.
     fn extents(&mut self) -> Result<Vec<Extent>, StorageError>;

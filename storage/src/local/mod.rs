@@ -2,7 +2,7 @@
 //!
 //! Enters: placed batches. Leaves: offsets and bytes of the `.log` files. Only this folder touches files.
 //!
-//! `store` is one log, `segment`, `index` and `scan` its files, `cold` a read of them, `recovery`,
+//! `store` is one log, `segment`, `index`, `txn_index` and `scan` its files, `cold` a read of them, `recovery`,
 //! `recall` and `swap` their opening;
 //! `checkpoint_files` and `partition_metadata` the small ones; `open_files` bounds what is open; `disk` is the file system.
 
@@ -20,6 +20,7 @@ mod store;
 mod swap;
 #[cfg(test)]
 mod tests;
+mod txn_index;
 
 use std::collections::HashMap;
 use std::fs::File;

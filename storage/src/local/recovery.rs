@@ -1,7 +1,8 @@
 //! Opening a log's directory. After a clean stop only the end of the active segment is looked at. After a crash what lies
 //! behind the recovery point is checked: the log is cut at the first batch that is torn or whose CRC is wrong, and
-//! indexes, producers and epochs are rebuilt from there.
+//! indexes, producers and epochs are rebuilt from there; so are the entries of aborted transactions, from their markers.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::scan::Scanner;
 use super::segment::{Segment, parse_segment_name, segment_path};
 use super::store::{EPOCHS_FILE, LocalStore};
 use super::swap;
+use crate::aborted::AbortedTransaction;
 use crate::batch_info::{BatchInfo, Marker, crc_matches};
 use crate::epochs::Epochs;
 use crate::error::StorageError;
@@ -40,6 +42,11 @@ pub(crate) fn open(
         epochs: Epochs::default(),
         snapshots: Vec::new(),
         snapshot_offset: 0,
+        transactions: Producers::default(),
+        transactions_offset: 0,
+        is_txn_index_damaged_from: i64::MAX,
+        aborted_from: 0,
+        aborted: Vec::new(),
         recovery_point: if is_clean { i64::MAX } else { checkpoint.recovery_point },
         start_offset: checkpoint.start_offset,
         index_interval: options.index_interval_bytes,
@@ -65,6 +72,15 @@ struct Recovery {
     snapshots: Vec<i64>,
     /// Where `producers` stands before the walk.
     snapshot_offset: i64,
+    /// The same, from further back: for the transaction indexes, which a crash may have taken where a later snapshot is left.
+    transactions: Producers,
+    transactions_offset: i64,
+    /// The first segment whose transaction index cannot be right.
+    is_txn_index_damaged_from: i64,
+    /// What was aborted before stands in the transaction indexes.
+    aborted_from: i64,
+    /// What the walk has found in the present segment.
+    aborted: Vec<AbortedTransaction>,
     recovery_point: i64,
     /// As it was last noted.
     start_offset: i64,
@@ -82,19 +98,25 @@ impl Recovery {
     fn list(&mut self) -> Result<(), StorageError> {
         let dir = &self.store.dir;
         let names = swap::tidy(self.disk(), dir).map_err(|error| StorageError::io("list", dir, error))?;
-        let mut bases = Vec::new();
+        let (mut bases, mut txn_indexes) = (Vec::new(), HashSet::new());
         self.snapshots.clear();
         for name in names {
             match parse_segment_name(&name) {
                 Some((base, ".log")) => bases.push(base),
                 Some((offset, ".snapshot")) => self.snapshots.push(offset),
+                Some((base, ".txnindex")) => {
+                    txn_indexes.insert(base);
+                }
                 _ => {}
             }
         }
         bases.sort_unstable();
         self.snapshots.sort_unstable();
         for base in bases {
-            let segment = self.load(base)?;
+            let mut segment = self.load(base)?;
+            if txn_indexes.contains(&base) && !segment.load_txn_index(&self.store.files)? {
+                self.is_txn_index_damaged_from = self.is_txn_index_damaged_from.min(base);
+            }
             self.store.segments.push(segment);
         }
         Ok(())
@@ -152,6 +174,26 @@ impl Recovery {
         }
     }
 
+    /// The newest snapshot before which no transaction index is in doubt.
+    fn load_transactions(&mut self) {
+        let first = self.store.segments.first().map_or(0, Segment::base_offset);
+        self.aborted_from = self.recovery_point.min(self.is_txn_index_damaged_from);
+        let sure_to = self.aborted_from.max(first);
+        if self.snapshot_offset <= sure_to {
+            (self.transactions, self.transactions_offset) = (self.producers.clone(), self.snapshot_offset);
+            return;
+        }
+        (self.transactions, self.transactions_offset) = (Producers::default(), first);
+        for offset in self.snapshots.iter().rev().filter(|offset| **offset <= sure_to) {
+            let path = segment_path(&self.store.dir, *offset, ".snapshot");
+            let read = read_whole(self.disk(), &path, SMALL_FILE_MAX_BYTES);
+            if let Some(producers) = read.ok().flatten().and_then(|bytes| Producers::decode(&bytes).ok()) {
+                (self.transactions, self.transactions_offset) = (producers, *offset);
+                return;
+            }
+        }
+    }
+
     fn recall(&mut self) {
         let Self { store, producers, snapshot_offset, .. } = self;
         if let Err(error) = recall(&store.segments, *snapshot_offset, producers, &store.files) {
@@ -163,6 +205,9 @@ impl Recovery {
     /// Walks what must be looked at. False when the log turns out to end before the snapshot.
     fn walk(&mut self) -> Result<bool, StorageError> {
         self.load_producers();
+        self.load_transactions();
+        let from = self.recovery_point.min(self.snapshot_offset).min(self.transactions_offset);
+        let known_to = self.snapshot_offset.min(self.transactions_offset);
         let ends: Vec<_> =
             self.store.segments.iter().skip(1).map(Segment::base_offset).chain([i64::MAX]).collect();
         self.store.next_offset = self.store.segments.first().map_or(0, Segment::base_offset);
@@ -172,11 +217,10 @@ impl Recovery {
             let is_active = end == i64::MAX;
             let is_indexed = is_active || has_sane_end(segment, &self.store.files);
             let must_check = is_active || end > self.recovery_point || !is_indexed;
-            if !must_check && end <= self.snapshot_offset {
+            if !must_check && end <= known_to {
                 self.store.next_offset = end;
                 continue;
             }
-            let from = self.recovery_point.min(self.snapshot_offset);
             let start = match (must_check, is_indexed) {
                 (true, true) => cut_indexes(segment, from, &self.store.files)?,
                 (true, false) => cut_indexes(segment, segment.base_offset(), &self.store.files)?,
@@ -187,8 +231,10 @@ impl Recovery {
                 }
             };
             let is_whole = self.walk_segment(at, start, must_check)?;
+            let segment = &mut self.store.segments[at];
+            segment.recover_txn_index(&self.aborted, self.store.next_offset, &self.store.files)?;
             if must_check && !is_active {
-                self.store.segments[at].seal(&self.store.files);
+                segment.seal(&self.store.files);
             }
             // A power cut may lose the end of a file and keep the next file. (Before the log's start nothing is missed: a log
             // whose end is lost goes on at its start.)
@@ -211,6 +257,7 @@ impl Recovery {
         let size = segment.size();
         let mut scanner = Scanner::new(&*file, size);
         let mut position = start;
+        self.aborted.clear();
         if rebuild {
             segment.rolling.bytes = start;
         }
@@ -234,7 +281,14 @@ impl Recovery {
                 segment.took(&batch, self.index_interval, &self.store.files).map_err(failed)?;
             }
             self.store.next_offset = self.store.next_offset.max(batch.next_offset());
-            replay(&batch, marker, self.snapshot_offset, &mut self.producers, &mut self.epochs);
+            self.epochs.assign(batch.leader_epoch, batch.base_offset);
+            if batch.base_offset >= self.snapshot_offset {
+                self.producers.replay(&batch, marker);
+            }
+            if batch.base_offset >= self.transactions_offset {
+                let aborted = self.transactions.replay(&batch, marker);
+                self.aborted.extend(aborted.filter(|_| batch.base_offset >= self.aborted_from));
+            }
             position += u64::from(batch.size);
         }
         if position == size {
@@ -268,6 +322,10 @@ impl Recovery {
         let end_offset = self.store.next_offset.max(start_offset);
         self.store.next_offset = end_offset;
         self.epochs.truncate_from_end(end_offset);
+        self.producers.committed_up_to(end_offset);
+        if let Some((_, sealed)) = self.store.segments.split_last_mut() {
+            sealed.iter_mut().for_each(|segment| segment.txn_index.seal());
+        }
         if let Some(active) = self.store.segments.last_mut() {
             active.is_dirty |= self.recovery_point < end_offset;
         }
@@ -287,20 +345,6 @@ impl Recovery {
         if let Err(error) = self.disk().remove_file(&path) {
             tracing::warn!(path = %path.display(), %error, "could not remove");
         }
-    }
-}
-
-fn replay(
-    batch: &BatchInfo,
-    marker: Option<Marker>,
-    snapshot_offset: i64,
-    producers: &mut Producers,
-    epochs: &mut Epochs,
-) {
-    epochs.assign(batch.leader_epoch, batch.base_offset);
-    if batch.base_offset >= snapshot_offset {
-        // The transaction index of what is replayed was written when it was appended.
-        producers.replay(batch, marker);
     }
 }
 

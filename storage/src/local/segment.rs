@@ -7,6 +7,8 @@ use std::sync::Arc;
 use super::disk::DiskFile;
 use super::index::{OffsetEntry, OffsetIndex, TimeEntry, TimeIndex};
 use super::open_files::{CachedFile, OpenFiles};
+use super::txn_index::TxnIndex;
+use crate::aborted::AbortedTransaction;
 use crate::batch_info::BatchInfo;
 use crate::error::StorageError;
 use crate::options::LogOptions;
@@ -22,6 +24,7 @@ pub(crate) struct Segment {
     pub time_index_file: CachedFile,
     pub index: OffsetIndex,
     pub time_index: TimeIndex,
+    pub txn_index: TxnIndex,
     pub rolling: Rolling,
     /// The largest timestamp so far and the last offset of the batch that has it.
     pub max: (i64, i64),
@@ -44,6 +47,7 @@ impl Segment {
             time_index_file: file(".timeindex"),
             index: OffsetIndex { entries: 0 },
             time_index: TimeIndex { entries: 0 },
+            txn_index: TxnIndex::new(file(".txnindex"), base_offset),
             rolling: Rolling::new(base_offset, now_ms),
             max: (-1, base_offset),
             last_time_entry: TimeEntry { timestamp: -1, offset: 0 },
@@ -184,7 +188,26 @@ impl Segment {
         if std::mem::take(&mut self.is_index_dirty) {
             dirty.extend([files.get(&self.index_file)?, files.get(&self.time_index_file)?]);
         }
+        dirty.extend(self.txn_index.dirty_file(files)?);
         Ok(dirty)
+    }
+
+    /// Takes the entries of the `.txnindex`. False when some of them cannot be right.
+    pub fn load_txn_index(&mut self, files: &OpenFiles) -> Result<bool, StorageError> {
+        let loaded = self.txn_index.load(files);
+        loaded.map_err(|error| StorageError::io("read the transaction index of", self.log.path(), error))
+    }
+
+    /// Makes the `.txnindex` what the batches say.
+    pub fn recover_txn_index(
+        &mut self,
+        aborted: &[AbortedTransaction],
+        end_offset: i64,
+        files: &OpenFiles,
+    ) -> Result<(), StorageError> {
+        let recovered = self.txn_index.recover(aborted, end_offset, files);
+        recovered
+            .map_err(|error| StorageError::io("recover the transaction index of", self.log.path(), error))
     }
 
     fn relative(&self, offset: i64) -> u32 {

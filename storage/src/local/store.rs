@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::cold::{self, SegmentView};
 use super::disk::{Create, Disk, DiskFile, write_whole};
-use super::open_files::{CachedFile, OpenFiles};
+use super::open_files::OpenFiles;
 use super::partition_metadata;
 use super::segment::{SEGMENT_SUFFIXES, Segment, parse_segment_name, segment_path};
+use super::txn_index::{self, TxnIndexView};
+use crate::aborted::AbortedTransaction;
 use crate::commit::Commit;
 use crate::error::StorageError;
 use crate::options::{LogId, LogOptions};
-use crate::producers::AbortedTransaction;
 use crate::store::{ColdRead, Extent, Flush, LogStore, Note, Placed, Read, ReadLimits, Records, Submitted};
 
 pub(crate) const EPOCHS_FILE: &str = "leader-epoch-checkpoint";
@@ -27,6 +28,8 @@ pub(crate) struct LocalStore {
     /// Ascending; empty until the first append, when the directory is made.
     pub segments: Vec<Segment>,
     pub next_offset: i64,
+    /// Snapshots of producers that were written since the last flush.
+    unsynced_snapshots: Vec<i64>,
     /// Files were made since the directory was synced.
     is_dir_dirty: bool,
     /// After a failed sync nobody knows what is on the disk: only a restart, which reads it again, may say so.
@@ -42,6 +45,7 @@ impl LocalStore {
             files,
             segments: Vec::new(),
             next_offset: 0,
+            unsynced_snapshots: Vec::new(),
             is_dir_dirty: false,
             has_sync_failed: Arc::new(AtomicBool::new(false)),
         }
@@ -61,6 +65,7 @@ impl LocalStore {
         }
         if let Some(sealed) = self.segments.last_mut() {
             sealed.seal(&self.files);
+            sealed.txn_index.seal();
         }
         self.is_dir_dirty = true;
         let segment = Segment::new(&self.dir, base_offset, now_ms);
@@ -84,10 +89,9 @@ impl LocalStore {
     }
 
     fn append_aborted(&mut self, aborted: AbortedTransaction) -> io::Result<()> {
-        let Some(segment) = self.segments.last() else { return Ok(()) };
-        let path = segment_path(&self.dir, segment.base_offset(), ".txnindex");
-        let file = self.files.get_or_create(&CachedFile::new(path))?;
-        file.write_at(&encode_aborted(aborted), file.size()?)
+        let Some(segment) = self.segments.last_mut() else { return Ok(()) };
+        self.is_dir_dirty = true; // the file may be new
+        segment.txn_index.append(aborted, &self.files)
     }
 
     /// Snapshots of producers are of use at the start of a segment and at the end: the others go.
@@ -141,6 +145,21 @@ impl LogStore for LocalStore {
         Ok(Read::Cold(ColdRead::new(move || cold::read(&views, from, limits, &files))))
     }
 
+    fn aborted(
+        &mut self,
+        from: i64,
+        upper_offset: i64,
+    ) -> Result<Read<Vec<AbortedTransaction>>, StorageError> {
+        let views: Vec<_> = self.segments.iter().filter_map(|segment| segment.txn_index.view(from)).collect();
+        let files = self.files.clone();
+        match views.iter().all(TxnIndexView::is_held) {
+            true => txn_index::read(views, from, upper_offset, &files).map(Read::Ready),
+            false => {
+                Ok(Read::Cold(ColdRead::new(move || txn_index::read(views, from, upper_offset, &files))))
+            }
+        }
+    }
+
     fn extents(&mut self) -> Result<Vec<Extent>, StorageError> {
         let ends = self.segments.iter().skip(1).map(Segment::base_offset).chain([self.next_offset]);
         Ok(self.segments.iter().zip(ends).map(|(segment, end)| segment.extent(end)).collect())
@@ -174,6 +193,14 @@ impl LogStore for LocalStore {
         for segment in &mut self.segments {
             match segment.dirty_files(&self.files) {
                 Ok(files) => to_sync.extend(files),
+                Err(error) => unreachable = Some(error),
+            }
+        }
+        // A recovery from here on rests on those that are left.
+        for offset in std::mem::take(&mut self.unsynced_snapshots) {
+            match self.files.disk().open(&segment_path(&self.dir, offset, ".snapshot"), Create::Never) {
+                Ok(file) => to_sync.push(file),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => unreachable = Some(error),
             }
         }
@@ -212,6 +239,8 @@ impl LogStore for LocalStore {
                 let path = segment_path(&self.dir, offset, ".snapshot");
                 let written = write_snapshot(disk, &path, encoded);
                 written.map_err(|error| StorageError::io("write", &path, error))?;
+                self.unsynced_snapshots.push(offset);
+                self.is_dir_dirty = true;
                 self.remove_old_snapshots(offset);
                 Ok(())
             }
@@ -237,19 +266,9 @@ fn sync_all(to_sync: Vec<Arc<dyn DiskFile>>, dir: Option<PathBuf>, files: &OpenF
     dir.parent().map_or(Ok(()), |parent| files.disk().sync_dir(parent))
 }
 
-/// Without a sync: it has a CRC, and an older one does as well.
+/// Without a sync, which comes with the next flush: it has a CRC, and until then an older one does as well.
 fn write_snapshot(disk: &dyn Disk, path: &Path, encoded: &[u8]) -> io::Result<()> {
     let file = disk.open(path, Create::IfMissing)?;
     file.set_size(0)?;
     file.write_at(encoded, 0)
-}
-
-/// 34 bytes of a `.txnindex`: version 0, producer, first and last offset, last stable offset.
-fn encode_aborted(aborted: AbortedTransaction) -> [u8; 34] {
-    let fields = [aborted.producer_id, aborted.first_offset, aborted.last_offset, aborted.last_stable_offset];
-    let mut entry = [0; 34];
-    for (at, field) in fields.iter().enumerate() {
-        entry[2 + at * 8..][..8].copy_from_slice(&field.to_be_bytes());
-    }
-    entry
 }

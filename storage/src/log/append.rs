@@ -7,13 +7,36 @@ use crate::batch_info::{BatchInfo, Marker};
 use crate::commit::Commit;
 use crate::error::{AppendError, StorageError};
 use crate::options::{LogId, LogOptions};
+use crate::producers::Place;
 use crate::store::{Note, Placed};
+use crate::verification::VerificationGuard;
 
-/// Who appends. Only a client's batches are held against its producer's sequence: the others are right by construction.
+/// Who appends, and so what is checked. Only a client's batches are held against its producer's sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
+    /// A client; records of a transaction are taken only while it goes on here.
     Client,
+    /// A client whose transaction the coordinator was asked about: its records may begin it here.
+    VerifiedClient(VerificationGuard),
+    /// A coordinator; records of a transaction are taken only while it goes on here.
     Coordinator,
+    /// A coordinator that writes for a producer whose transaction was verified.
+    VerifiedCoordinator(VerificationGuard),
+    /// The coordinator of transactions, which ends one that is of this version.
+    Marker { transaction_version: i16 },
+}
+
+impl Origin {
+    fn is_client(self) -> bool {
+        matches!(self, Self::Client | Self::VerifiedClient(_))
+    }
+
+    fn guard(self) -> Option<VerificationGuard> {
+        match self {
+            Self::VerifiedClient(guard) | Self::VerifiedCoordinator(guard) => Some(guard),
+            Self::Client | Self::Coordinator | Self::Marker { .. } => None,
+        }
+    }
 }
 
 /// What an append is told beside the batches.
@@ -53,9 +76,7 @@ impl Log {
         if size > u64::from(options.segment_bytes) {
             return Err(larger_than_segment(&self.id, size, options));
         }
-        if context.origin == Origin::Client
-            && let Some(duplicate) = log.check_producers(&placed, &self.id, &appended)?
-        {
+        if let Some(duplicate) = log.check_producers(&placed, context.origin, &self.id, &appended)? {
             return Ok(duplicate);
         }
 
@@ -78,6 +99,9 @@ impl Log {
             let (pending, promise) = Commit::pending();
             log.waiting.push(promise);
             commit = pending;
+        }
+        if commit.is_ready() {
+            log.producers.committed_up_to(log.end_offset);
         }
         let queue_flush = (flush_now || submitted.rolled_at.is_some()) && !log.is_flush_queued;
         log.is_flush_queued |= queue_flush;
@@ -127,16 +151,18 @@ impl OpenLog {
         }
     }
 
-    /// The answer for a batch that is in the log already; an error for one that does not follow its producer's last.
+    /// The answer for a batch that is in the log already; an error for one that may not follow its producer's last.
     fn check_producers(
         &self,
         placed: &[Placed],
+        origin: Origin,
         id: &LogId,
         appended: &Appended,
     ) -> Result<Option<Appended>, AppendError> {
         for batch in placed.iter().filter(|batch| batch.info.has_producer()) {
-            let known = self.producers.check(&batch.info, batch.info.base_offset, id)?;
-            if let Some(known) = known {
+            if origin.is_client()
+                && let Some(known) = self.producers.find_duplicate(&batch.info)
+            {
                 return Ok(Some(Appended {
                     base_offset: known.first_offset(),
                     last_offset: known.last_offset,
@@ -147,8 +173,35 @@ impl OpenLog {
                     ..appended.clone()
                 }));
             }
+            self.check_producer(batch, origin, id)?;
         }
         Ok(None)
+    }
+
+    fn check_producer(&self, batch: &Placed, origin: Origin, id: &LogId) -> Result<(), AppendError> {
+        let Placed { info, bytes } = batch;
+        let at = Place { log: id, offset: info.base_offset };
+        if info.is_control() {
+            let transaction_version = match origin {
+                Origin::Marker { transaction_version } => transaction_version,
+                _ => 0,
+            };
+            let marker = Marker::parse(bytes);
+            return marker
+                .map_or(Ok(()), |marker| self.producers.check_marker(info, marker, transaction_version, at));
+        }
+        if info.is_transactional()
+            && !self.producers.has_ongoing_transaction(info.producer_id, info.producer_epoch)
+            && !origin.guard().is_some_and(|guard| self.verifications.confirms(info.producer_id, guard))
+        {
+            let message = "Record was not part of an ongoing transaction".to_owned();
+            return Err(AppendError::InvalidTxnState { message });
+        }
+        self.producers.check_epoch(info.producer_id, info.producer_epoch, at)?;
+        if origin.is_client() {
+            self.producers.check_sequence(info, self.verifications.of(info.producer_id), at)?;
+        }
+        self.producers.check_transactional(info, at)
     }
 
     fn replay(&mut self, placed: &[Placed], id: &LogId) {
@@ -156,6 +209,9 @@ impl OpenLog {
         for Placed { info, bytes } in placed {
             has_new_epoch |= self.epochs.assign(info.leader_epoch, info.base_offset);
             let marker = if info.is_control() { Marker::parse(bytes) } else { None };
+            if info.is_transactional() {
+                self.verifications.end(info.producer_id);
+            }
             if let Some(aborted) = self.producers.replay(info, marker) {
                 warn(id, self.store.note(Note::Aborted(aborted)));
             }

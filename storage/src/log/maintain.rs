@@ -42,6 +42,7 @@ impl Log {
             && outcome.is_ok()
         {
             log.recovery_point = log.recovery_point.max(upto.min(log.end_offset));
+            log.producers.committed_up_to(log.recovery_point);
             if log.recovery_point == log.end_offset {
                 log.unflushed_since_ms = None;
                 log.unflushed_bytes = 0;
@@ -69,6 +70,7 @@ impl Log {
                 }
             }
             log.producers.expire(now_ms, options.producer_id_expiration_ms);
+            log.verifications.expire(now_ms, options.producer_id_expiration_ms);
             Ok((log.start_offset, log.start_offset > before))
         })?;
         if has_moved {

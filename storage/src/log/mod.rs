@@ -9,6 +9,7 @@ mod maintain;
 mod read;
 mod tail;
 mod time;
+mod transactions;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,8 +18,9 @@ use crate::epochs::Epochs;
 use crate::error::StorageError;
 use crate::logs::Shared;
 use crate::options::{LogId, LogOptions};
-use crate::producers::{ActiveProducer, Producers};
+use crate::producers::Producers;
 use crate::store::LogStore;
+use crate::verification::Verifications;
 use tail::Tail;
 
 pub(crate) use tail::TailBudget;
@@ -74,6 +76,7 @@ pub(crate) struct OpenLog {
     store: Box<dyn LogStore>,
     tail: Option<Tail>,
     producers: Producers,
+    verifications: Verifications,
     epochs: Epochs,
     start_offset: i64,
     end_offset: i64,
@@ -123,7 +126,7 @@ impl Log {
         self.with(|log, _| Ok(log.end_offset))
     }
 
-    /// Where the first open transaction begins, or the end. Read-committed consumers read up to the lesser of this and the
+    /// Where the first transaction begins that is open or whose end is not committed; or else the end. Read-committed consumers read up to the lesser of this and the
     /// high watermark.
     pub fn last_stable_offset(&self) -> Result<i64, StorageError> {
         self.with(|log, _| Ok(log.last_stable_offset()))
@@ -161,11 +164,6 @@ impl Log {
         self.with(|log, _| Ok(log.epochs.end_offset_for(epoch, log.end_offset)))
     }
 
-    /// The producers that are remembered, by id.
-    pub fn producers(&self) -> Result<Vec<ActiveProducer>, StorageError> {
-        self.with(|log, _| Ok(log.producers.active()))
-    }
-
     /// Runs `work` on the open log, opening it first when it is not.
     fn with<T>(
         &self,
@@ -198,6 +196,7 @@ impl OpenLog {
             store: opened.store,
             tail: opened.has_tail.then(|| Tail::new(shared.tail_budget())),
             producers: opened.producers,
+            verifications: Verifications::default(),
             epochs: opened.epochs,
             start_offset: opened.start_offset,
             end_offset: opened.end_offset,
@@ -213,6 +212,7 @@ impl OpenLog {
     }
 
     fn last_stable_offset(&self) -> i64 {
-        self.producers.first_unstable_offset().unwrap_or(self.end_offset)
+        // Of a transaction whose first records were deleted, what is left is unstable.
+        self.producers.first_unstable_offset().unwrap_or(self.end_offset).max(self.start_offset)
     }
 }

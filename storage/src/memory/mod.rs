@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 
+use crate::aborted::{AbortedTransaction, select};
 use crate::commit::Commit;
 use crate::error::StorageError;
 use crate::gather::{Gathered, SHARE_MIN_BYTES};
@@ -13,6 +14,7 @@ use crate::store::{Extent, Flush, LogStore, Note, Placed, Read, ReadLimits, Reco
 
 pub(crate) struct MemoryStore {
     segments: Vec<Segment>,
+    aborted: Vec<AbortedTransaction>,
 }
 
 struct Segment {
@@ -49,7 +51,7 @@ impl Segment {
 
 impl MemoryStore {
     pub fn new() -> Self {
-        Self { segments: vec![Segment::new(0, 0)] }
+        Self { segments: vec![Segment::new(0, 0)], aborted: Vec::new() }
     }
 
     fn active(&mut self) -> &mut Segment {
@@ -98,6 +100,16 @@ impl LogStore for MemoryStore {
         Ok(Read::Ready(gathered.finish()))
     }
 
+    fn aborted(
+        &mut self,
+        from: i64,
+        upper_offset: i64,
+    ) -> Result<Read<Vec<AbortedTransaction>>, StorageError> {
+        let mut selected = Vec::new();
+        select(&self.aborted, from, upper_offset, &mut selected);
+        Ok(Read::Ready(selected))
+    }
+
     fn extents(&mut self) -> Result<Vec<Extent>, StorageError> {
         Ok(self.segments.iter().map(Segment::extent).collect())
     }
@@ -114,6 +126,8 @@ impl LogStore for MemoryStore {
         if self.segments.is_empty() {
             self.segments.push(Segment::new(offset, now_ms));
         }
+        let first = self.segments[0].rolling.base_offset;
+        self.aborted.retain(|aborted| aborted.last_offset >= first);
         Ok(())
     }
 
@@ -121,7 +135,10 @@ impl LogStore for MemoryStore {
         Flush::nothing()
     }
 
-    fn note(&mut self, _: Note<'_>) -> Result<(), StorageError> {
+    fn note(&mut self, note: Note<'_>) -> Result<(), StorageError> {
+        if let Note::Aborted(aborted) = note {
+            self.aborted.push(aborted);
+        }
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ mod damage;
 mod model;
 mod random;
 mod simulated_disk;
+mod transactions;
 
 use std::sync::Arc;
 

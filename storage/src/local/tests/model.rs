@@ -250,7 +250,7 @@ impl Run {
             }
             Err(AppendError::OutOfOrderSequence { .. }) => return Answer::OutOfOrder,
             Err(AppendError::InvalidProducerEpoch { .. }) => return Answer::Fenced,
-            Err(AppendError::Storage(error)) => panic!("{error}"),
+            Err(error) => panic!("{error}"),
         };
         assert!(size <= self.options.segment_bytes as usize);
         assert_eq!((appended.base_offset, appended.log_start_offset), (self.end, self.start));
