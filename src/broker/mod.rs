@@ -20,6 +20,7 @@ mod producer_ids;
 mod reconfigure;
 mod retention;
 mod topic_options;
+mod transactions;
 mod waiters;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -51,6 +52,7 @@ pub use lookup::{Led, LookupError, TopicRef};
 pub use partition::{Isolation, Partition, Visible};
 pub use producer_ids::ProducerIdError;
 pub use topic_options::validation_rules;
+pub use transactions::{MarkerError, TxnMarker};
 
 /// Everything that handlers ask; one per process (or per test).
 pub struct Broker {

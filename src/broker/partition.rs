@@ -5,7 +5,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ottla_protocol::batch::ValidatedBatches;
 use ottla_storage::{
-    AppendContext, AppendError, Appended, Log, LogId, LogOptions, Read, ReadLimits, Records, StorageError,
+    AbortedTransaction, AppendContext, AppendError, Appended, Log, LogId, LogOptions, Read, ReadLimits,
+    Records, StorageError,
 };
 use tokio::sync::Notify;
 use tracing::warn;
@@ -134,10 +135,16 @@ impl Partition {
         whole_first_batch: bool,
         upper_offset: i64,
     ) -> Result<Records, StorageError> {
-        match self.log.read(from, ReadLimits { max_bytes, upper_offset, whole_first_batch })? {
-            Read::Ready(records) => Ok(records),
-            Read::Cold(read) => off_thread(move || read.run()).await,
-        }
+        finish(self.log.read(from, ReadLimits { max_bytes, upper_offset, whole_first_batch })?).await
+    }
+
+    /// The aborted transactions among what was read from `from` up to `upper_offset`.
+    pub async fn aborted_transactions(
+        &self,
+        from: i64,
+        upper_offset: i64,
+    ) -> Result<Vec<AbortedTransaction>, StorageError> {
+        finish(self.log.aborted_transactions(from, upper_offset)?).await
     }
 
     /// A question to the log that may need the disk, asked off the async threads.
@@ -174,6 +181,13 @@ impl Partition {
     /// Wakes whoever waits, for a change that is not an append: deleted, or its start moved.
     pub fn wake(&self) {
         self.waiters.wake_all();
+    }
+}
+
+async fn finish<T: Send + 'static>(read: Read<T>) -> Result<T, StorageError> {
+    match read {
+        Read::Ready(found) => Ok(found),
+        Read::Cold(read) => off_thread(move || read.run()).await,
     }
 }
 

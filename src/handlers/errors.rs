@@ -7,7 +7,7 @@ use tracing::error;
 
 use crate::broker::cluster::ClusterError;
 use crate::broker::fetch_session::SessionError;
-use crate::broker::{LookupError, ProducerIdError};
+use crate::broker::{LookupError, MarkerError, ProducerIdError};
 use crate::coordinator::group::GroupError;
 
 /// What a client is told of an error.
@@ -24,6 +24,15 @@ impl Code for LookupError {
             LookupError::FencedLeaderEpoch => ErrorCode::FencedLeaderEpoch,
             LookupError::UnknownLeaderEpoch => ErrorCode::UnknownLeaderEpoch,
             LookupError::Storage(error) => error.code(),
+        }
+    }
+}
+
+impl Code for MarkerError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            MarkerError::Lookup(error) => error.code(),
+            MarkerError::Append(error) => error.code(),
         }
     }
 }
@@ -46,6 +55,8 @@ impl Code for AppendError {
         match self {
             AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
             AppendError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+            AppendError::InvalidTxnState { .. } => ErrorCode::InvalidTxnState,
+            AppendError::TransactionCoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
             AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
             AppendError::Storage(error) => error.code(),
         }

@@ -1,5 +1,5 @@
 //! Fetch (1) v4-18. Sessions (KIP-227) from v7, fetch offsets checked against leader epochs (KIP-320, KIP-595), topic
-//! ids from v13 (KIP-516). Followers come with the cluster; aborted transactions with the transaction APIs.
+//! ids from v13 (KIP-516), aborted transactions for read-committed consumers (KIP-98). Followers come with the cluster.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -194,6 +194,14 @@ impl Fetch {
             records = led.partition.read(target.fetch_offset, max_bytes, is_first, end).await?;
             found.is_done = records.bytes > 0 && records.next_offset < end;
         }
+        let mut aborted_transactions = (self.isolation == Isolation::ReadCommitted).then(Vec::new);
+        if let Some(told) = &mut aborted_transactions
+            && records.bytes > 0
+        {
+            let aborted =
+                led.partition.aborted_transactions(target.fetch_offset, records.next_offset).await?;
+            told.extend(aborted.iter().map(|aborted| (aborted.producer_id, aborted.first_offset)));
+        }
         found.is_done |= diverging_epoch.is_some();
         found.visible = Some(visible);
         found.bytes = records.bytes;
@@ -203,7 +211,7 @@ impl Fetch {
             last_stable_offset: visible.last_stable_offset,
             log_start_offset: visible.log_start_offset,
             diverging_epoch,
-            aborted_transactions: (self.isolation == Isolation::ReadCommitted).then(Vec::new),
+            aborted_transactions,
             records: records.chunks,
             ..FetchPartition::default()
         };

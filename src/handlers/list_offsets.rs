@@ -118,7 +118,8 @@ async fn find(led: Led, timestamp: i64, isolation: Isolation) -> Result<Timestam
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(nothing),
         MAX_TIMESTAMP => {
             let found = partition.look_up(|log| log.max_timestamp()).await?;
-            Ok(found.unwrap_or(nothing))
+            let end = partition.visible()?.end(isolation);
+            Ok(found.filter(|found| found.offset < end).unwrap_or(nothing))
         }
         _ => {
             let found = partition.look_up(move |log| log.offset_for_timestamp(timestamp)).await?;

@@ -24,6 +24,7 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
+mod describe_producers;
 mod describe_topic_partitions;
 mod fetch;
 mod find_coordinator;
@@ -47,6 +48,7 @@ mod read_share_group_state;
 mod read_share_group_state_summary;
 mod sync_group;
 mod write_share_group_state;
+mod write_txn_markers;
 
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -57,12 +59,13 @@ use ottla_protocol::messages::{
     AlterConfigsRequest, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest,
     DeleteGroupsRequest, DeleteRecordsRequest, DeleteShareGroupStateRequest, DeleteTopicsRequest,
     DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
-    DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest, GetTelemetrySubscriptionsRequest,
-    HeartbeatRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest,
-    InitializeShareGroupStateRequest, JoinGroupRequest, LeaveGroupRequest, ListConfigResourcesRequest,
-    ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
-    OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, ReadShareGroupStateRequest,
-    ReadShareGroupStateSummaryRequest, Request, SyncGroupRequest, WriteShareGroupStateRequest,
+    DescribeProducersRequest, DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest,
+    GetTelemetrySubscriptionsRequest, HeartbeatRequest, IncrementalAlterConfigsRequest,
+    InitProducerIdRequest, InitializeShareGroupStateRequest, JoinGroupRequest, LeaveGroupRequest,
+    ListConfigResourcesRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest,
+    ReadShareGroupStateRequest, ReadShareGroupStateSummaryRequest, Request, SyncGroupRequest,
+    WriteShareGroupStateRequest, WriteTxnMarkersRequest,
 };
 use ottla_protocol::request::{self, RequestError};
 use ottla_protocol::shapes;
@@ -154,6 +157,7 @@ static TABLE: LazyLock<Vec<Api>> = LazyLock::new(|| {
         row::<DeleteRecordsRequest, _, _>(0..=2, PerResource, delete_records::handle),
         row::<InitProducerIdRequest, _, _>(0..=5, PerResource, init_producer_id::handle),
         row::<OffsetForLeaderEpochRequest, _, _>(2..=4, PerResource, offset_for_leader_epoch::handle),
+        row::<WriteTxnMarkersRequest, _, _>(1..=2, Cluster, write_txn_markers::handle),
         row::<DescribeConfigsRequest, _, _>(1..=4, PerResource, describe_configs::handle),
         row::<AlterConfigsRequest, _, _>(0..=2, PerResource, alter_configs::handle),
         row::<DescribeLogDirsRequest, _, _>(1..=5, Cluster, describe_log_dirs::handle),
@@ -162,6 +166,7 @@ static TABLE: LazyLock<Vec<Api>> = LazyLock::new(|| {
         row::<DescribeClusterRequest, _, _>(0..=2, Cluster, describe_cluster::handle),
         row::<DeleteGroupsRequest, _, _>(0..=2, PerResource, delete_groups::handle),
         row::<OffsetDeleteRequest, _, _>(0..=0, PerResource, offset_delete::handle),
+        row::<DescribeProducersRequest, _, _>(0..=0, PerResource, describe_producers::handle),
         row::<GetTelemetrySubscriptionsRequest, _, _>(0..=0, Nothing, get_telemetry_subscriptions::handle)
             .not_advertised(),
         row::<ListConfigResourcesRequest, _, _>(0..=1, Cluster, list_config_resources::handle),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use common::*;
 use ottla_protocol::batch::{Batches, RecordBatch, ValidatedBatches};
-use ottla_storage::{AppendContext, LogId, LogOptions, Origin, TimestampOffset};
+use ottla_storage::{AppendContext, LogId, LogOptions, Origin, TimestampOffset, VerificationGuard};
 use uuid::Uuid;
 
 fn kafkas() -> PathBuf {
@@ -45,7 +45,10 @@ fn the_same_batches_make_the_same_files() {
     let logs = dir.logs();
     let log = logs.log(&fixture_id(), &fixture_options());
     for batch in batches() {
-        let origin = if batch.is_control() { Origin::Coordinator } else { Origin::Client };
+        let origin = match batch.is_control() {
+            true => Origin::Marker { transaction_version: 2 },
+            false => Origin::VerifiedClient(VerificationGuard::NotRequired),
+        };
         let context = AppendContext { leader_epoch: 0, now_ms: NOW, origin };
         log.append(ValidatedBatches::internal([batch]), context).unwrap();
     }
