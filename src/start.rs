@@ -18,6 +18,7 @@ use crate::broker::cluster::{self, Cluster, ClusterError, ClusterSettings, DataD
 use crate::broker::{Broker, Endpoint, TableRules};
 use crate::clock::{self, Clock};
 use crate::config::{Advertised, ConfigError, Loaded, SecurityProtocol, ServerConfig, Sources};
+use crate::coordinator::runtime::TransactionCoordinator;
 use crate::metadata::{self, CreateTopicsSettings, RegisterBroker, TopicError};
 use crate::server::{self, Admission, Limits, Listener, ListenerSpec, SocketOptions};
 
@@ -320,6 +321,7 @@ async fn upkeep(broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
     if let Err(error) = tokio::task::spawn_blocking(move || searching.remove_strays()).await {
         warn!(%error, "the search for deleted topics' logs failed");
     }
+    tokio::spawn(TransactionCoordinator::keep_loaded(Arc::downgrade(broker.transactions())));
     let mut ticks = tokio::time::interval(UPKEEP_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

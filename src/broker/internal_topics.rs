@@ -10,7 +10,8 @@ use tracing::warn;
 
 use super::{Broker, Led, LookupError};
 use crate::config::{ServerConfig, ShareConfig};
-use crate::coordinator::runtime::{CoordinatorLog, LogError, LogFuture};
+use crate::coordinator::runtime::{CoordinatorLog, LogError, LogFuture, partition_of};
+use crate::coordinator::transaction::TopicPartition;
 use crate::metadata::TopicError;
 
 /// An internal topic, and how it is made when it is first needed.
@@ -59,8 +60,38 @@ pub const SHARE_GROUP_STATE: InternalTopic = InternalTopic {
     },
 };
 
+/// Where transactional ids and their transactions are kept.
+pub const TRANSACTION_STATE: InternalTopic = InternalTopic {
+    name: "__transaction_state",
+    settings: |config| Settings {
+        partitions: config.transaction_state_log_num_partitions,
+        replication_factor: config.transaction_state_log_replication_factor,
+        configs: vec![
+            ("cleanup.policy", "compact".to_owned()),
+            ("compression.type", "uncompressed".to_owned()),
+            ("min.insync.replicas", config.transaction_state_log_min_isr.to_string()),
+            ("segment.bytes", config.transaction_state_log_segment_bytes.to_string()),
+            ("unclean.leader.election.enable", "false".to_owned()),
+        ],
+    },
+};
+
 /// How much of a partition is read at once when its groups are loaded (`offsets.load.buffer.size` in Kafka).
 const LOAD_BUFFER_BYTES: usize = 5 * 1024 * 1024;
+
+impl Broker {
+    /// Where a group's offsets are, or will be once the topic is made.
+    pub fn offsets_partition(&self, group_id: &str) -> TopicPartition {
+        let image = self.image();
+        let topic = image.topic(CONSUMER_OFFSETS.name);
+        let partitions =
+            topic.map_or_else(|| self.config().offsets_topic_num_partitions, |topic| topic.partition_count());
+        TopicPartition {
+            topic: StrBytes::from_static_str(CONSUMER_OFFSETS.name),
+            partition: partition_of(group_id, partitions),
+        }
+    }
+}
 
 /// The partitions of an internal topic that this broker leads.
 pub struct InternalTopicLog {

@@ -20,6 +20,7 @@ mod producer_ids;
 mod reconfigure;
 mod retention;
 mod topic_options;
+mod transaction_peers;
 mod transactions;
 mod waiters;
 
@@ -31,18 +32,20 @@ use tracing::error;
 use crate::clock::Clock;
 use crate::config::{ServerConfig, ShareConfig, Texts, TopicConfig};
 use crate::coordinator::group::GroupConfig;
-use crate::coordinator::runtime::{GroupCoordinator, ShareCoordinator};
+use crate::coordinator::runtime::{GroupCoordinator, ShareCoordinator, TransactionCoordinator};
 use crate::coordinator::share::ShareCoordinatorConfig;
+use crate::coordinator::transaction::TransactionConfig;
 use crate::metadata::{Image, ResourceType, Topic};
 use cluster::Cluster;
 use cluster_view::PresentImage;
 use fetch_memory::FetchMemory;
 use fetch_session::FetchSessions;
-use internal_topics::{CONSUMER_OFFSETS, InternalTopicLog, SHARE_GROUP_STATE};
+use internal_topics::{CONSUMER_OFFSETS, InternalTopicLog, SHARE_GROUP_STATE, TRANSACTION_STATE};
 use loggers::Loggers;
 use partitions::Partitions;
 use producer_ids::ProducerIds;
 use retention::RetentionChecks;
+use transaction_peers::Peers;
 
 pub use blocking::in_place;
 pub use config_rules::TableRules;
@@ -67,6 +70,7 @@ pub struct Broker {
     retention_checks: RetentionChecks,
     groups: Arc<GroupCoordinator>,
     share_states: Arc<ShareCoordinator>,
+    transactions: Arc<TransactionCoordinator>,
 }
 
 impl Broker {
@@ -83,6 +87,13 @@ impl Broker {
                 share_coordinator_config(&config),
                 Arc::new(InternalTopicLog::new(SHARE_GROUP_STATE, broker.clone())),
                 Arc::new(PresentImage(broker.clone())),
+                clock.clone(),
+            ),
+            transactions: TransactionCoordinator::new(
+                transaction_config(&config),
+                Arc::new(InternalTopicLog::new(TRANSACTION_STATE, broker.clone())),
+                Arc::new(PresentImage(broker.clone())),
+                Arc::new(Peers(broker.clone())),
                 clock.clone(),
             ),
             clock,
@@ -117,6 +128,11 @@ impl Broker {
     /// The coordinator of the share partitions' state, whose partition of `__share_group_state` this broker leads.
     pub fn share_states(&self) -> &Arc<ShareCoordinator> {
         &self.share_states
+    }
+
+    /// The coordinator of all transactional ids whose partition of `__transaction_state` this broker leads.
+    pub fn transactions(&self) -> &Arc<TransactionCoordinator> {
+        &self.transactions
     }
 
     pub fn node_id(&self) -> i32 {
@@ -172,6 +188,9 @@ impl Broker {
         if topic.name.as_str() == SHARE_GROUP_STATE.name {
             self.share_states.unload();
         }
+        if topic.name.as_str() == TRANSACTION_STATE.name {
+            self.transactions.unload();
+        }
         let (groups, share_states) = (Arc::clone(&self.groups), Arc::clone(&self.share_states));
         let (name, topic_id) = (topic.name.clone(), topic.id);
         tokio::spawn(async move {
@@ -217,5 +236,14 @@ fn share_coordinator_config(config: &ServerConfig) -> ShareCoordinatorConfig {
     ShareCoordinatorConfig {
         snapshot_update_records_per_snapshot: config.snapshot_update_records_per_snapshot,
         cold_partition_snapshot_interval_ms: config.cold_partition_snapshot_interval_ms,
+    }
+}
+
+fn transaction_config(config: &ServerConfig) -> TransactionConfig {
+    TransactionConfig {
+        max_timeout_ms: config.transaction_max_timeout_ms,
+        abort_timed_out_interval_ms: config.transaction_abort_timed_out_cleanup_interval_ms,
+        transactional_id_expiration_ms: config.transactional_id_expiration_ms,
+        remove_expired_interval_ms: config.transaction_remove_expired_cleanup_interval_ms,
     }
 }

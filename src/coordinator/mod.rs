@@ -14,6 +14,7 @@ pub mod group;
 pub mod runtime;
 pub mod share;
 pub mod timers;
+pub mod transaction;
 pub mod view;
 
 use std::fmt::Debug;

@@ -9,6 +9,7 @@ use crate::broker::cluster::ClusterError;
 use crate::broker::fetch_session::SessionError;
 use crate::broker::{LookupError, MarkerError, ProducerIdError};
 use crate::coordinator::group::GroupError;
+use crate::coordinator::transaction::TransactionError;
 
 /// What a client is told of an error.
 pub trait Code {
@@ -133,6 +134,34 @@ impl Code for GroupError {
             GroupError::CoordinatorNotAvailable => ErrorCode::CoordinatorNotAvailable,
             GroupError::NotCoordinator => ErrorCode::NotCoordinator,
         }
+    }
+}
+
+impl Code for TransactionError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            TransactionError::InvalidRequest => ErrorCode::InvalidRequest,
+            TransactionError::InvalidTransactionTimeout => ErrorCode::InvalidTransactionTimeout,
+            TransactionError::InvalidProducerIdMapping => ErrorCode::InvalidProducerIdMapping,
+            TransactionError::ProducerFenced => ErrorCode::ProducerFenced,
+            TransactionError::ConcurrentTransactions => ErrorCode::ConcurrentTransactions,
+            TransactionError::InvalidTxnState => ErrorCode::InvalidTxnState,
+            TransactionError::TransactionAbortable => ErrorCode::TransactionAbortable,
+            TransactionError::TransactionalIdNotFound => ErrorCode::TransactionalIdNotFound,
+            // Kafka gives no thought to it either.
+            TransactionError::EpochExhausted => ErrorCode::UnknownServerError,
+            TransactionError::CoordinatorLoadInProgress => ErrorCode::CoordinatorLoadInProgress,
+            TransactionError::CoordinatorNotAvailable => ErrorCode::CoordinatorNotAvailable,
+            TransactionError::NotCoordinator => ErrorCode::NotCoordinator,
+        }
+    }
+}
+
+/// A refusal of the transaction coordinator in the words of a client that may be too old to know PRODUCER_FENCED.
+pub fn transaction_code(error: TransactionError, knows_fenced: bool) -> ErrorCode {
+    match error {
+        TransactionError::ProducerFenced if !knows_fenced => ErrorCode::InvalidProducerEpoch,
+        error => error.code(),
     }
 }
 

@@ -1,5 +1,4 @@
 //! FindCoordinator (10) v0-6. v1: kinds of coordinators; v4: several keys (KIP-699); v6: share groups (KIP-932).
-//! Missing: the coordinators of transactions, which come with their APIs.
 
 use ottla_protocol::messages::find_coordinator_response::Coordinator;
 use ottla_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
@@ -43,7 +42,7 @@ pub async fn handle(context: Context, request: FindCoordinatorRequest) -> FindCo
         .with_port(port)
 }
 
-/// One broker coordinates everything here; a group's topic is made when its coordinator is first asked for.
+/// One broker coordinates everything here; a coordinator's topic is made when it is first asked for.
 async fn find(context: &Context, key_type: i8, key: &StrBytes) -> Result<(), ErrorCode> {
     match key_type {
         GROUP => context.broker().groups().ensure_topic().await.map_err(|error| {
@@ -53,6 +52,10 @@ async fn find(context: &Context, key_type: i8, key: &StrBytes) -> Result<(), Err
         SHARE if !is_share_partition(key) => Err(ErrorCode::InvalidRequest),
         SHARE => context.broker().share_states().ensure_topic().await.map_err(|error| {
             warn!(%error, "no share coordinator");
+            ErrorCode::CoordinatorNotAvailable
+        }),
+        TRANSACTION => context.broker().transactions().ensure_topic().await.map_err(|error| {
+            warn!(%error, "no transaction coordinator");
             ErrorCode::CoordinatorNotAvailable
         }),
         _ => Err(ErrorCode::CoordinatorNotAvailable),

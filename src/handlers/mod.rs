@@ -12,6 +12,8 @@ mod errors;
 mod share_state;
 mod topic_answers;
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 mod api_versions;
 mod create_partitions;
@@ -26,6 +28,8 @@ mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
+mod describe_transactions;
+mod end_txn;
 mod fetch;
 mod find_coordinator;
 mod get_telemetry_subscriptions;
@@ -38,6 +42,7 @@ mod leave_group;
 mod list_config_resources;
 mod list_groups;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -56,16 +61,18 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use ottla_protocol::messages::{
-    AlterConfigsRequest, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest,
-    DeleteGroupsRequest, DeleteRecordsRequest, DeleteShareGroupStateRequest, DeleteTopicsRequest,
-    DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
-    DescribeProducersRequest, DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest,
+    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiVersionsRequest,
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest,
+    DeleteShareGroupStateRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
+    DescribeGroupsRequest, DescribeLogDirsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
+    DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest,
     GetTelemetrySubscriptionsRequest, HeartbeatRequest, IncrementalAlterConfigsRequest,
     InitProducerIdRequest, InitializeShareGroupStateRequest, JoinGroupRequest, LeaveGroupRequest,
-    ListConfigResourcesRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest,
-    ReadShareGroupStateRequest, ReadShareGroupStateSummaryRequest, Request, SyncGroupRequest,
-    WriteShareGroupStateRequest, WriteTxnMarkersRequest,
+    ListConfigResourcesRequest, ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest,
+    MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
+    OffsetForLeaderEpochRequest, ProduceRequest, ReadShareGroupStateRequest,
+    ReadShareGroupStateSummaryRequest, Request, SyncGroupRequest, WriteShareGroupStateRequest,
+    WriteTxnMarkersRequest,
 };
 use ottla_protocol::request::{self, RequestError};
 use ottla_protocol::shapes;
@@ -157,6 +164,9 @@ static TABLE: LazyLock<Vec<Api>> = LazyLock::new(|| {
         row::<DeleteRecordsRequest, _, _>(0..=2, PerResource, delete_records::handle),
         row::<InitProducerIdRequest, _, _>(0..=5, PerResource, init_producer_id::handle),
         row::<OffsetForLeaderEpochRequest, _, _>(2..=4, PerResource, offset_for_leader_epoch::handle),
+        row::<AddPartitionsToTxnRequest, _, _>(0..=5, PerResource, add_partitions_to_txn::handle),
+        row::<AddOffsetsToTxnRequest, _, _>(0..=4, PerResource, add_offsets_to_txn::handle),
+        row::<EndTxnRequest, _, _>(0..=5, PerResource, end_txn::handle),
         row::<WriteTxnMarkersRequest, _, _>(1..=2, Cluster, write_txn_markers::handle),
         row::<DescribeConfigsRequest, _, _>(1..=4, PerResource, describe_configs::handle),
         row::<AlterConfigsRequest, _, _>(0..=2, PerResource, alter_configs::handle),
@@ -167,6 +177,8 @@ static TABLE: LazyLock<Vec<Api>> = LazyLock::new(|| {
         row::<DeleteGroupsRequest, _, _>(0..=2, PerResource, delete_groups::handle),
         row::<OffsetDeleteRequest, _, _>(0..=0, PerResource, offset_delete::handle),
         row::<DescribeProducersRequest, _, _>(0..=0, PerResource, describe_producers::handle),
+        row::<DescribeTransactionsRequest, _, _>(0..=0, PerResource, describe_transactions::handle),
+        row::<ListTransactionsRequest, _, _>(0..=2, PerResource, list_transactions::handle),
         row::<GetTelemetrySubscriptionsRequest, _, _>(0..=0, Nothing, get_telemetry_subscriptions::handle)
             .not_advertised(),
         row::<ListConfigResourcesRequest, _, _>(0..=1, Cluster, list_config_resources::handle),

@@ -11,6 +11,7 @@
 //! | `log.rs` | what the broker lends: the partitions of an internal topic |
 //! | `group/` | the group coordinator, as handlers call it |
 //! | `share.rs` | the share coordinator |
+//! | `transaction.rs` | the transaction coordinator, as handlers and the produce path call it |
 
 mod alarm;
 mod group;
@@ -18,6 +19,7 @@ mod log;
 mod shard;
 mod shards;
 mod share;
+mod transaction;
 
 #[cfg(test)]
 mod tests;
@@ -27,3 +29,4 @@ pub use self::log::{CoordinatorLog, LogError, LogFuture};
 pub use self::shard::ShardError;
 pub use self::shards::partition_of;
 pub use self::share::ShareCoordinator;
+pub use self::transaction::{PeerFuture, TransactionCoordinator, TransactionPeers};

@@ -1,0 +1,228 @@
+//! The transaction coordinator, as handlers and the produce path call it: a shard for each partition of
+//! `__transaction_state`.
+//!
+//! Enters: commands. Leaves: answers, once the log has what they rest on; markers to the partitions' leaders.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use ottla_protocol::StrBytes;
+
+use super::shard::{Shard, ShardError};
+use super::shards::Shards;
+use super::{CoordinatorLog, LogError};
+use crate::clock::Clock;
+use crate::coordinator::transaction::commands::*;
+use crate::coordinator::transaction::{
+    Errand, Markers, ProducerIdAndEpoch, TopicPartition, TransactionConfig, TransactionError,
+    TransactionShard,
+};
+use crate::coordinator::{ClusterSource, Outcome};
+
+/// Who else has a part in a transaction. The calls may go to other machines: they take time, and they fail.
+pub trait TransactionPeers: Send + Sync + 'static {
+    /// An id that no producer had before, if there is one just now.
+    fn new_producer_id(&self) -> PeerFuture<Option<i64>>;
+
+    /// Writes the markers of a decision on `partition` of `__transaction_state` to their partitions' leaders, and ends
+    /// with those that have to be tried again. A marker that is written twice does no harm, and a partition that is
+    /// gone needs none.
+    fn write_markers(&self, partition: i32, markers: Markers) -> PeerFuture<Vec<TopicPartition>>;
+}
+
+pub type PeerFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// The transaction coordinator of this broker.
+pub struct TransactionCoordinator {
+    shards: Arc<Shards<TransactionShard>>,
+    peers: Arc<dyn TransactionPeers>,
+}
+
+impl std::fmt::Debug for TransactionCoordinator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TransactionCoordinator").finish_non_exhaustive()
+    }
+}
+
+impl TransactionCoordinator {
+    /// Costs nothing until a transactional id is asked for, or [`TransactionCoordinator::keep_loaded`] runs.
+    pub fn new(
+        config: TransactionConfig,
+        log: Arc<dyn CoordinatorLog>,
+        cluster: Arc<dyn ClusterSource>,
+        peers: Arc<dyn TransactionPeers>,
+        clock: Clock,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|coordinator: &Weak<Self>| {
+            let coordinator = coordinator.clone();
+            let errands = move |partition, errand| {
+                if let Some(coordinator) = coordinator.upgrade() {
+                    tokio::spawn(coordinator.perform(partition, errand));
+                }
+            };
+            TransactionCoordinator { shards: Shards::new(config, log, cluster, clock, errands), peers }
+        })
+    }
+
+    /// Makes the topic of the transactions, if it is not there.
+    pub async fn ensure_topic(&self) -> Result<(), LogError> {
+        self.shards.ensure_topic().await
+    }
+
+    /// Loads every shard, and once more the one whose log failed: markers of decisions that were under way are sent,
+    /// and transactions time out, although nobody asks for them. Runs until the coordinator is gone.
+    pub async fn keep_loaded(coordinator: Weak<Self>) {
+        loop {
+            let Some(coordinator) = coordinator.upgrade() else { return };
+            for shard in coordinator.shards.all() {
+                // The shard has told of it if it cannot be loaded.
+                let _ = shard.run(|_, _, _| Outcome::answer(())).await;
+            }
+            let interval_ms = coordinator.shards.config().abort_timed_out_interval_ms.max(1);
+            drop(coordinator);
+            tokio::time::sleep(Duration::from_millis(interval_ms.unsigned_abs().into())).await;
+        }
+    }
+
+    pub async fn init_producer_id(
+        &self,
+        mut init: InitProducerId,
+    ) -> Result<ProducerIdAndEpoch, TransactionError> {
+        self.check_id(&init.transactional_id)?;
+        if init.timeout_ms <= 0 || init.timeout_ms > self.shards.config().max_timeout_ms {
+            return Err(TransactionError::InvalidTransactionTimeout);
+        }
+        let shard = self.shards.of(&init.transactional_id)?;
+        loop {
+            let decision = shard.run(|machine, now_ms, _| machine.init_producer_id(&init, now_ms)).await??;
+            match decision {
+                Decision::Done(producer) => return Ok(producer),
+                Decision::NeedsProducerId => init.new_producer_id = Some(self.new_producer_id().await?),
+            }
+        }
+    }
+
+    /// Adds partitions to a transaction, for AddPartitionsToTxn and for whoever writes to one of them in its name.
+    pub async fn add_partitions(&self, add: &AddPartitions) -> Result<(), TransactionError> {
+        self.check_id(&add.transactional_id)?;
+        let shard = self.shards.of(&add.transactional_id)?;
+        shard.run(|machine, now_ms, _| machine.add_partitions(add, now_ms)).await?
+    }
+
+    /// Whether each of the partitions is in the transaction, in the order of the question.
+    pub async fn verify(
+        &self,
+        verify: &VerifyPartitions,
+    ) -> Result<Vec<Result<(), TransactionError>>, TransactionError> {
+        self.check_id(&verify.transactional_id)?;
+        let shard = self.shards.of(&verify.transactional_id)?;
+        shard.run(|machine, _, _| Outcome::answer(machine.verify_partitions(verify))).await?
+    }
+
+    /// The producer's id and epoch for its next transaction; none before version 2 of the protocol.
+    pub async fn end(&self, mut end: EndTxn) -> Result<ProducerIdAndEpoch, TransactionError> {
+        self.check_id(&end.transactional_id)?;
+        let shard = self.shards.of(&end.transactional_id)?;
+        loop {
+            match shard.run(|machine, now_ms, _| machine.end(&end, now_ms)).await?? {
+                Decision::Done(producer) => return Ok(producer),
+                Decision::NeedsProducerId => end.new_producer_id = Some(self.new_producer_id().await?),
+            }
+        }
+    }
+
+    pub async fn describe(
+        &self,
+        transactional_id: &StrBytes,
+    ) -> Result<DescribedTransaction, TransactionError> {
+        self.check_id(transactional_id)?;
+        let shard = self.shards.of(transactional_id)?;
+        shard.run(|machine, _, _| Outcome::answer(machine.describe(transactional_id))).await?
+    }
+
+    /// The transactions of all shards.
+    pub async fn list(&self, list: &ListTransactions) -> Result<Vec<ListedTransaction>, TransactionError> {
+        let mut listed = Vec::new();
+        for shard in self.shards.all() {
+            listed.extend(shard.run(|machine, now_ms, _| Outcome::answer(machine.list(list, now_ms))).await?);
+        }
+        Ok(listed)
+    }
+
+    /// The transactions' own topic is gone, and all that was in it.
+    pub fn unload(&self) {
+        self.shards.unload();
+    }
+
+    fn check_id(&self, transactional_id: &StrBytes) -> Result<(), TransactionError> {
+        if transactional_id.is_empty() { Err(TransactionError::InvalidRequest) } else { Ok(()) }
+    }
+
+    async fn new_producer_id(&self) -> Result<i64, TransactionError> {
+        self.peers.new_producer_id().await.ok_or(TransactionError::CoordinatorLoadInProgress)
+    }
+
+    /// Does what the shard of `partition` asked of others, and tells it of that.
+    async fn perform(self: Arc<Self>, partition: i32, errand: Errand) {
+        let shard = self.shards.shard(partition);
+        match errand {
+            Errand::SendMarkers(markers) => self.send_markers(partition, &shard, markers).await,
+            Errand::AbortTimedOut { transactional_id, producer } => {
+                let mut pause = Pause::default();
+                let new_producer_id = loop {
+                    match self.peers.new_producer_id().await {
+                        Some(id) => break Some(id),
+                        None => pause.wait().await,
+                    }
+                };
+                // If the shard's log fails, the transaction times out once more when it is loaded again.
+                let _ = shard
+                    .run(|machine, now_ms, _| {
+                        machine.abort_timed_out(&transactional_id, producer, new_producer_id, now_ms)
+                    })
+                    .await;
+            }
+        }
+    }
+
+    /// Until every partition has its marker. If the shard's log fails then, the markers are sent once more when it is
+    /// loaded again.
+    async fn send_markers(&self, partition: i32, shard: &Arc<Shard<TransactionShard>>, mut markers: Markers) {
+        let mut pause = Pause::default();
+        while !markers.partitions.is_empty() {
+            markers.partitions = self.peers.write_markers(partition, markers.clone()).await;
+            if !markers.partitions.is_empty() {
+                pause.wait().await;
+            }
+        }
+        let Markers { transactional_id, producer, .. } = markers;
+        let _ = shard
+            .run(|machine, now_ms, _| machine.markers_written(&transactional_id, producer, now_ms))
+            .await;
+    }
+}
+
+impl From<ShardError> for TransactionError {
+    fn from(error: ShardError) -> Self {
+        match error {
+            ShardError::NotAvailable => TransactionError::CoordinatorNotAvailable,
+            ShardError::NotCoordinator => TransactionError::NotCoordinator,
+        }
+    }
+}
+
+/// Longer and longer pauses between tries.
+#[derive(Default)]
+struct Pause {
+    tries: u32,
+}
+
+impl Pause {
+    async fn wait(&mut self) {
+        let wait_ms = 10_u64 << self.tries.min(7);
+        self.tries += 1;
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+    }
+}
