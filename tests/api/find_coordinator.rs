@@ -65,6 +65,30 @@ async fn unknown_kinds_of_keys_are_refused() {
     broker.stop().await.unwrap();
 }
 
+#[tokio::test]
+async fn transactions_have_a_coordinator() {
+    let broker = Broker::builder().start().await.unwrap();
+    let mut client = Client::connect(&broker).await;
+    for version in 1..=6 {
+        let request = FindCoordinatorRequest::default().with_key_type(1);
+        let request = match version {
+            1..=3 => request.with_key(text("a")),
+            _ => request.with_coordinator_keys(vec![text("a")]),
+        };
+        let found = client.call(version, &request).await;
+        let (code, node) = match version {
+            1..=3 => (found.error_code, found.node_id.0),
+            _ => (found.coordinators[0].error_code, found.coordinators[0].node_id.0),
+        };
+        assert_eq!((code, node), (0, 1), "v{version}");
+    }
+    let metadata = client.call(12, &MetadataRequest::default().with_topics(None)).await;
+    let topic = &metadata.topics[0];
+    let name = topic.name.as_ref().map(|name| name.0.as_str());
+    assert_eq!((name, topic.is_internal, topic.partitions.len()), (Some("__transaction_state"), true, 50));
+    broker.stop().await.unwrap();
+}
+
 /// A test may wipe everything between its cases, the groups' own topic as well.
 #[tokio::test]
 async fn groups_go_with_their_topic() {

@@ -6,10 +6,12 @@ use ottla_protocol::batch::BatchBuilder;
 
 use crate::data::{NONE, create, latest_offset, produce};
 use crate::support::{Client, TempDir, start};
+use crate::transactions::{
+    self, CONCURRENT_TRANSACTIONS, INVALID_PRODUCER_EPOCH, INVALID_REQUEST, INVALID_TRANSACTION_TIMEOUT,
+    NOT_COORDINATOR, PRODUCER_FENCED, init,
+};
 
-const INVALID_REQUEST: i16 = 42;
 const OUT_OF_ORDER_SEQUENCE: i16 = 45;
-const INVALID_PRODUCER_EPOCH: i16 = 47;
 
 async fn producer_id(client: &mut Client) -> i64 {
     let answer = client.call(4, &InitProducerIdRequest::default().with_transactional_id(None)).await;
@@ -95,5 +97,75 @@ async fn every_version_gives_ids_and_refuses_an_empty_transactional_id() {
         let told = (refused.error_code, refused.producer_id.0, refused.producer_epoch);
         assert_eq!(told, (INVALID_REQUEST, -1, -1), "v{version}");
     }
+    broker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_producer_fences_the_one_before() {
+    let (broker, mut client) = transactions::start().await;
+    for version in 0..=5 {
+        let id = format!("v{version}");
+        let first = client.call(version, &init(&id, (-1, -1))).await;
+        let second = client.call(version, &init(&id, (-1, -1))).await;
+        let told = (second.error_code, second.producer_id, second.producer_epoch);
+        assert_eq!((first.error_code, first.producer_epoch), (NONE, 0), "v{version}");
+        assert_eq!(told, (NONE, first.producer_id, 1), "v{version}");
+    }
+    broker.stop().await.unwrap();
+}
+
+/// KIP-360: a producer that meets an error goes on with the next epoch, unless another one has begun.
+#[tokio::test]
+async fn a_producer_goes_on_after_an_error() {
+    let (broker, mut client) = transactions::start().await;
+    let (id, _) = transactions::begin(&mut client, "a").await;
+    for (expected, version, told) in [
+        ((id, 0), 5, (NONE, id, 1)),
+        // It did not hear the answer.
+        ((id, 0), 3, (NONE, id, 1)),
+        ((id, 1), 5, (NONE, id, 2)),
+        ((id, 0), 5, (PRODUCER_FENCED, -1, -1)),
+        ((id, 0), 3, (INVALID_PRODUCER_EPOCH, -1, -1)),
+        ((id + 7, 2), 5, (PRODUCER_FENCED, -1, -1)),
+        ((id, -1), 5, (INVALID_REQUEST, -1, -1)),
+        ((-1, 2), 5, (INVALID_REQUEST, -1, -1)),
+    ] {
+        let answer = client.call(version, &init("a", expected)).await;
+        let answer = (answer.error_code, answer.producer_id.0, answer.producer_epoch);
+        assert_eq!(answer, told, "{expected:?} v{version}");
+    }
+    broker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_under_way_is_aborted_first() {
+    let (broker, mut client) = transactions::start().await;
+    let (id, epoch) = transactions::begin(&mut client, "a").await;
+    transactions::begin_transaction(&mut client, "a", (id, epoch)).await;
+    assert_eq!(client.call(5, &init("a", (-1, -1))).await.error_code, CONCURRENT_TRANSACTIONS);
+    assert_eq!(transactions::begin(&mut client, "a").await, (id, epoch + 2));
+    broker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn timeouts_are_bounded() {
+    let (broker, mut client) = transactions::start().await;
+    for (timeout_ms, code) in [
+        (0, INVALID_TRANSACTION_TIMEOUT),
+        (-1, INVALID_TRANSACTION_TIMEOUT),
+        (900_001, INVALID_TRANSACTION_TIMEOUT),
+        (900_000, NONE),
+    ] {
+        let request = init("a", (-1, -1)).with_transaction_timeout_ms(timeout_ms);
+        assert_eq!(client.call(5, &request).await.error_code, code, "{timeout_ms}");
+    }
+    broker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn without_its_topic_there_is_no_coordinator() {
+    let broker = start().await;
+    let mut client = Client::connect(&broker).await;
+    assert_eq!(client.call(5, &init("a", (-1, -1))).await.error_code, NOT_COORDINATOR);
     broker.stop().await.unwrap();
 }

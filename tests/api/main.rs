@@ -3,12 +3,17 @@
 mod data;
 mod groups;
 mod support;
+mod transactions;
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod api_versions;
 mod configs;
 mod delete_groups;
 mod delete_records;
 mod describe_groups;
+mod describe_transactions;
+mod end_txn;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
@@ -17,6 +22,7 @@ mod join_group;
 mod leave_group;
 mod list_groups;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 mod metadata_log;
 mod offset_commit;

@@ -76,7 +76,11 @@ impl Player {
             let record = records::decode(key.clone(), value.clone()).expect("a readable record");
             lines.push(format!("log: {}", show_record(&record.expect("a record of ours"))));
         }
-        let asked = if name == "reload" { 0 } else { asked.min(self.world.errands.len()) };
+        let asked = match name {
+            "reload" => 0,
+            "markers" => asked - 1,
+            _ => asked,
+        };
         lines.extend(
             self.world.errands[asked..].iter().map(|errand| format!("errand: {}", show_errand(errand))),
         );
