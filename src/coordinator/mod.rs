@@ -10,6 +10,8 @@
 //! fails the shard is dropped and read again from its log: there is no code that takes a decision back.
 
 pub mod batches;
+#[cfg(test)]
+mod chance;
 pub mod group;
 pub mod runtime;
 pub mod share;

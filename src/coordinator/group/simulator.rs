@@ -1,7 +1,5 @@
 //! A group under bad luck: members that come, go, crash and come back, requests that are lost or late, appends that
 //! fail, shards that are read again. Time is virtual and chance is a seed, so every run can be repeated.
-//!
-//! `OTTLA_SIMULATOR_SEEDS=100000` runs more seeds, `OTTLA_SIMULATOR_FIRST_SEED=4711` starts at one that failed.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +11,7 @@ use super::commands::*;
 use super::harness::World;
 use super::{Answer, GroupConfig, GroupError, GroupRecord, State};
 use crate::coordinator::Ticket;
+use crate::coordinator::chance::{Chance, for_each_seed};
 
 const PARTITIONS: i32 = 6;
 const SESSION_TIMEOUT_MS: i32 = 10_000;
@@ -20,20 +19,7 @@ const REBALANCE_TIMEOUT_MS: i32 = 15_000;
 
 #[test]
 fn groups_survive_bad_luck() {
-    let number = |name: &str, default: u64| {
-        std::env::var(name)
-            .map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
-    };
-    let first = number("OTTLA_SIMULATOR_FIRST_SEED", 1);
-    for seed in first..first + number("OTTLA_SIMULATOR_SEEDS", 2_000) {
-        let result = std::panic::catch_unwind(|| Simulation::new(seed).run());
-        if let Err(panic) = result {
-            eprintln!(
-                "seed {seed} failed: OTTLA_SIMULATOR_FIRST_SEED={seed} OTTLA_SIMULATOR_SEEDS=1 repeats it"
-            );
-            std::panic::resume_unwind(panic);
-        }
-    }
+    for_each_seed(2_000, |seed| Simulation::new(seed).run());
 }
 
 struct Simulation {
@@ -80,7 +66,7 @@ enum Request {
 
 impl Simulation {
     fn new(seed: u64) -> Self {
-        let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        let mut chance = Chance::new(seed);
         let delay = if chance.one_in(4) { 3_000 } else { 0 };
         let config = GroupConfig { initial_rebalance_delay_ms: delay, ..GroupConfig::default() };
         let instance = |n: usize| StrBytes::from_string(format!("i{n}"));
@@ -425,22 +411,6 @@ impl Client {
             | GroupError::GroupIdNotFound => self.phase = Phase::Out,
             other => panic!("refused with {other:?}"),
         }
-    }
-}
-
-/// Xorshift: the same numbers for the same seed, on every machine.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % limit
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
     }
 }
 
