@@ -66,6 +66,8 @@ pub struct ServerConfig {
     /// The codec's number in a batch's attributes.
     pub offsets_topic_compression_codec: i32,
 
+    pub add_partitions_to_txn_retry_backoff_ms: i32,
+    pub add_partitions_to_txn_retry_backoff_max_ms: i32,
     pub transaction_max_timeout_ms: i32,
     pub transaction_abort_timed_out_cleanup_interval_ms: i32,
     pub transaction_remove_expired_cleanup_interval_ms: i32,
@@ -213,6 +215,9 @@ impl ServerConfig {
             offsets_topic_replication_factor: layers.short("offsets.topic.replication.factor")?,
             offsets_topic_segment_bytes: layers.int("offsets.topic.segment.bytes"),
             offsets_topic_compression_codec: layers.int("offsets.topic.compression.codec"),
+            add_partitions_to_txn_retry_backoff_ms: layers.int("add.partitions.to.txn.retry.backoff.ms"),
+            add_partitions_to_txn_retry_backoff_max_ms: layers
+                .int("add.partitions.to.txn.retry.backoff.max.ms"),
             transaction_max_timeout_ms: layers.int("transaction.max.timeout.ms"),
             transaction_abort_timed_out_cleanup_interval_ms: layers
                 .int("transaction.abort.timed.out.transaction.cleanup.interval.ms"),

@@ -18,6 +18,8 @@ pub struct Client {
     pub listener: Arc<str>,
     /// Where this client is told to connect to.
     pub advertised: Endpoint,
+    /// Held while a Produce request's records go to the logs: a later one of the same connection waits for it.
+    pub produce_turn: tokio::sync::Mutex<()>,
 }
 
 /// One request's surroundings; the body is the handler's other argument.

@@ -1,14 +1,15 @@
-//! Produce (0) v3-13; told as v0-13, as Kafka does for old librdkafka. v13: topic ids (KIP-516); v8: record errors
-//! (KIP-467). Transactional batches come with the transaction APIs.
+//! Produce (0) v3-13; told as v0-13, as Kafka does for old librdkafka. v13: topic ids (KIP-516); v12: adds partitions to
+//! the transaction, v11: TRANSACTION_ABORTABLE (KIP-890); v8: record errors (KIP-467).
 //!
 //! Everything up to the append happens when the reply is first polled, so that records stand in the log in the order
-//! of the connection's requests; only the wait for the commit is left to later polls.
+//! of the connection's requests; only the wait for the commit is left to later polls. Where a transaction begins its
+//! coordinator is asked before: the connection's later requests then wait for their turn.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ottla_protocol::ErrorCode;
-use ottla_protocol::batch::{InvalidBatch, ValidatedBatches, validate};
+use ottla_protocol::batch::{InvalidBatch, validate};
 use ottla_protocol::messages::ProduceRequest;
 use ottla_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
@@ -18,6 +19,9 @@ use ottla_storage::{AppendContext, AppendError, Appended, Origin};
 
 use tracing::debug;
 
+mod origins;
+
+use self::origins::Origins;
 use super::Context;
 use super::errors::Code;
 use super::reply::{IntoReply, Reply};
@@ -49,7 +53,12 @@ impl IntoReply for Produced {
 
 pub async fn handle(context: Context, request: ProduceRequest) -> Produced {
     let acks = request.acks;
-    let mut topics = append_all(&context, request);
+    let mut topics = {
+        // The order in which requests ask for their turn must not depend on how busy the task has been.
+        let _turn = tokio::task::unconstrained(context.client.produce_turn.lock()).await;
+        let origins = Origins::of(&context, &request).await;
+        append_all(&context, request, &origins)
+    };
     let mut failed = false;
     let mut responses = Vec::with_capacity(topics.len());
     for topic in &mut topics {
@@ -97,10 +106,10 @@ impl ProducedPartition {
     }
 }
 
-fn append_all(context: &Context, request: ProduceRequest) -> Vec<ProducedTopic> {
+fn append_all(context: &Context, request: ProduceRequest, origins: &Origins) -> Vec<ProducedTopic> {
     let image = context.broker().image();
     let by_id = context.api_version >= BY_ID_SINCE;
-    let (acks, has_transactional_id) = (request.acks, request.transactional_id.is_some());
+    let acks = request.acks;
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for data in request.topic_data {
         let topic_ref = TopicRef::new(by_id, &data.name.0, data.topic_id);
@@ -108,11 +117,12 @@ fn append_all(context: &Context, request: ProduceRequest) -> Vec<ProducedTopic> 
         let mut partitions = Vec::with_capacity(data.partition_data.len());
         for partition in data.partition_data {
             let records = partition.records.unwrap_or_default();
-            let appended = match &topic {
-                Ok(topic) => {
-                    append(context, &image, topic, partition.index, records, acks, has_transactional_id)
+            let appended = match (&topic, origins.of_partition(topics.len(), partitions.len())) {
+                (Ok(topic), Ok(origin)) => {
+                    append(context, &image, topic, partition.index, records, acks, origin)
                 }
-                Err(error) => Err(Refusal::from(error.code())),
+                (_, Err(refusal)) => Err(refusal),
+                (Err(error), _) => Err(Refusal::from(error.code())),
             };
             partitions.push(appended.unwrap_or_else(|refusal| ProducedPartition {
                 response: refusal.response(partition.index),
@@ -131,7 +141,7 @@ fn append(
     index: i32,
     records: Bytes,
     acks: i16,
-    has_transactional_id: bool,
+    origin: Origin,
 ) -> Result<ProducedPartition, Refusal> {
     let broker = context.broker();
     let led = broker.led(image, topic, index, -1)?;
@@ -145,9 +155,8 @@ fn append(
     } else {
         validate(records, &rules)?
     };
-    check_transaction(&batches, has_transactional_id)?;
-    let origin = AppendContext { leader_epoch: led.leader_epoch, now_ms, origin: Origin::Client };
-    let appended = match led.partition.append(batches, origin) {
+    let append_context = AppendContext { leader_epoch: led.leader_epoch, now_ms, origin };
+    let appended = match led.partition.append(batches, append_context) {
         Ok(appended) => appended,
         Err(error) => {
             debug!(%error, log = %led.partition.id(), "append refused");
@@ -205,16 +214,8 @@ fn check_request(
     Ok(())
 }
 
-/// Transactions come with their APIs; until then no transaction is ongoing that a batch could belong to.
-fn check_transaction(batches: &ValidatedBatches, has_transactional_id: bool) -> Result<(), Refusal> {
-    match batches.batches.iter().any(|batch| batch.is_transactional()) {
-        false => Ok(()),
-        true if has_transactional_id => Err(ErrorCode::InvalidTxnState.into()),
-        true => Err(ErrorCode::TransactionalIdAuthorizationFailed.into()),
-    }
-}
-
 /// Why a partition's records are not in the log.
+#[derive(Clone)]
 struct Refusal {
     code: ErrorCode,
     message: Option<String>,

@@ -233,6 +233,7 @@ impl Accept {
             local,
             listener: Arc::clone(&self.name),
             advertised,
+            produce_turn: tokio::sync::Mutex::default(),
         }))
     }
 }

@@ -5,9 +5,9 @@ use super::super::key::{Honour::*, Importance::*, Key, Kind::*, Rule::*, Update:
 
 #[rustfmt::skip]
 pub const COORDINATORS: &[Key] = &[
-    broker("add.partitions.to.txn.retry.backoff.max.ms", Int, Some("100"), AtLeast(0), High, ReadOnly, NotYet,
+    broker("add.partitions.to.txn.retry.backoff.max.ms", Int, Some("100"), AtLeast(0), High, ReadOnly, Honoured,
         "Longest wait, in milliseconds, between tries of the broker to add a partition to a transaction."),
-    broker("add.partitions.to.txn.retry.backoff.ms", Int, Some("20"), AtLeast(1), High, ReadOnly, NotYet,
+    broker("add.partitions.to.txn.retry.backoff.ms", Int, Some("20"), AtLeast(1), High, ReadOnly, Honoured,
         "First wait, in milliseconds, before the broker tries again to add a partition to a transaction."),
     broker("group.consumer.assignment.interval.ms", Int, Some("1000"), AtLeast(0), Medium, ClusterWide, NotYet,
         "Least milliseconds between two assignments of one consumer group."),
@@ -179,7 +179,7 @@ pub const COORDINATORS: &[Key] = &[
         "Milliseconds between looks for transactions that took too long."),
     broker("transaction.max.timeout.ms", Int, Some("900000"), AtLeast(1), High, ReadOnly, Honoured,
         "Longest transaction timeout, in milliseconds, that a producer may ask for."),
-    broker("transaction.partition.verification.enable", Boolean, Some("true"), Any, Low, ClusterWide, NotYet,
+    broker("transaction.partition.verification.enable", Boolean, Some("true"), Any, Low, ClusterWide, Honoured,
         "Whether a partition checks that it belongs to the transaction that writes to it."),
     broker("transaction.remove.expired.transaction.cleanup.interval.ms", Int, Some("3600000"), AtLeast(1), Low, ReadOnly, Honoured,
         "Milliseconds between looks for expired transactional ids."),

@@ -70,6 +70,9 @@ impl LogStore for MemoryStore {
         let Some(first) = batches.first() else {
             return Ok(Submitted { commit: Commit::ready(), rolled_at: None });
         };
+        if self.active().batches.is_empty() {
+            self.active().rolling.created_ms = now_ms;
+        }
         let mut rolled_at = None;
         if self.active().rolling.is_over_before(batches, options, now_ms) {
             self.segments.push(Segment::new(first.info.base_offset, now_ms));

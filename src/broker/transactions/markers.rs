@@ -8,7 +8,7 @@ use ottla_protocol::batch::{BatchBuilder, NO_SEQUENCE, RecordBatch, ValidatedBat
 use ottla_protocol::record_formats::{ControlRecord, control::EndTxnMarker};
 use ottla_storage::{AppendContext, AppendError, Appended, Origin};
 
-use super::{Broker, LookupError, Partition, TopicRef};
+use crate::broker::{Broker, LookupError, Partition, TopicRef};
 use crate::metadata::Image;
 
 /// How a transaction ends, for each of its partitions.
