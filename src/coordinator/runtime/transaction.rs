@@ -3,14 +3,15 @@
 //!
 //! Enters: commands. Leaves: answers, once the log has what they rest on; markers to the partitions' leaders.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use ottla_protocol::StrBytes;
 
-use super::shard::{Shard, ShardError};
+use super::shard::ShardError;
 use super::shards::Shards;
 use super::{CoordinatorLog, LogError};
 use crate::clock::Clock;
@@ -19,7 +20,7 @@ use crate::coordinator::transaction::{
     Errand, Markers, ProducerIdAndEpoch, TopicPartition, TransactionConfig, TransactionError,
     TransactionShard,
 };
-use crate::coordinator::{ClusterSource, Outcome};
+use crate::coordinator::{ClusterSource, ClusterView, Outcome};
 
 /// Who else has a part in a transaction. The calls may go to other machines: they take time, and they fail.
 pub trait TransactionPeers: Send + Sync + 'static {
@@ -38,6 +39,8 @@ pub type PeerFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub struct TransactionCoordinator {
     shards: Arc<Shards<TransactionShard>>,
     peers: Arc<dyn TransactionPeers>,
+    /// The transactional ids whose markers are under way.
+    sending: Mutex<HashSet<StrBytes>>,
 }
 
 impl std::fmt::Debug for TransactionCoordinator {
@@ -62,7 +65,11 @@ impl TransactionCoordinator {
                     tokio::spawn(coordinator.perform(partition, errand));
                 }
             };
-            TransactionCoordinator { shards: Shards::new(config, log, cluster, clock, errands), peers }
+            TransactionCoordinator {
+                shards: Shards::new(config, log, cluster, clock, errands),
+                peers,
+                sending: Mutex::default(),
+            }
         })
     }
 
@@ -166,9 +173,8 @@ impl TransactionCoordinator {
 
     /// Does what the shard of `partition` asked of others, and tells it of that.
     async fn perform(self: Arc<Self>, partition: i32, errand: Errand) {
-        let shard = self.shards.shard(partition);
         match errand {
-            Errand::SendMarkers(markers) => self.send_markers(partition, &shard, markers).await,
+            Errand::SendMarkers(markers) => self.send_markers(partition, markers).await,
             Errand::AbortTimedOut { transactional_id, producer } => {
                 let mut pause = Pause::default();
                 let new_producer_id = loop {
@@ -178,6 +184,7 @@ impl TransactionCoordinator {
                     }
                 };
                 // If the shard's log fails, the transaction times out once more when it is loaded again.
+                let shard = self.shards.shard(partition);
                 let _ = shard
                     .run(|machine, now_ms, _| {
                         machine.abort_timed_out(&transactional_id, producer, new_producer_id, now_ms)
@@ -187,9 +194,12 @@ impl TransactionCoordinator {
         }
     }
 
-    /// Until every partition has its marker. If the shard's log fails then, the markers are sent once more when it is
-    /// loaded again.
-    async fn send_markers(&self, partition: i32, shard: &Arc<Shard<TransactionShard>>, mut markers: Markers) {
+    /// Until every partition has its marker, and the log has it that they have. A shard that is loaded again asks for the
+    /// same markers once more: they are not sent by two, for the slower one could meet the next transaction.
+    async fn send_markers(&self, partition: i32, mut markers: Markers) {
+        if !self.lock_sending().insert(markers.transactional_id.clone()) {
+            return;
+        }
         let mut pause = Pause::default();
         while !markers.partitions.is_empty() {
             markers.partitions = self.peers.write_markers(partition, markers.clone()).await;
@@ -198,9 +208,30 @@ impl TransactionCoordinator {
             }
         }
         let Markers { transactional_id, producer, .. } = markers;
-        let _ = shard
-            .run(|machine, now_ms, _| machine.markers_written(&transactional_id, producer, now_ms))
-            .await;
+        loop {
+            if self.shards.of(&transactional_id).is_err() {
+                self.lock_sending().remove(&transactional_id);
+                return;
+            }
+            let mut is_released = false;
+            let command = |machine: &TransactionShard, now_ms: i64, _: &dyn ClusterView| {
+                // From here on the next transaction may ask for its own.
+                is_released = self.lock_sending().remove(&transactional_id);
+                machine.markers_written(&transactional_id, producer, now_ms)
+            };
+            if self.shards.shard(partition).run(command).await.is_ok() {
+                return;
+            }
+            // The shard's log failed. Whoever loaded the shard since has the markers sent once more.
+            if is_released && !self.lock_sending().insert(transactional_id.clone()) {
+                return;
+            }
+            pause.wait().await;
+        }
+    }
+
+    fn lock_sending(&self) -> MutexGuard<'_, HashSet<StrBytes>> {
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
