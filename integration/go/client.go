@@ -34,6 +34,8 @@ type Position struct {
 	Kind  string
 	Value int64
 	Reset string // What an offset out of range does: "earliest", "latest" or "" for an error.
+	// Committed leaves out what is not, or not yet, committed.
+	Committed bool
 }
 
 type GroupOptions struct {
@@ -42,6 +44,7 @@ type GroupOptions struct {
 	Instance     string // group.instance.id
 	Cooperative  bool
 	Reset        string // auto.offset.reset; "" is earliest.
+	New          bool   // The consumer protocol: the broker assigns.
 	Commit       string // "each": what was handled is committed before a partition goes; "auto": the client's; "manual".
 	Handle       func(Record)
 }
@@ -65,6 +68,33 @@ type Client interface {
 	Traits() Traits
 	// Code is the Kafka error code inside an error of this library.
 	Code(error) (int16, bool)
+}
+
+// Transactional is a library that has transactions.
+type Transactional interface {
+	Client
+	// Transactions begins a producer with a transactional id, which fences those before it; timeoutMs 0 is its own default.
+	Transactions(id string, timeoutMs int) (Transactions, error)
+	// Work consumes one topic, and produces and commits in transactions, until it is told to stop or fails.
+	Work(Worker) error
+}
+
+// Transactions is a transactional producer.
+type Transactions interface {
+	Begin() error
+	// Produce returns when each record is acknowledged or has failed.
+	Produce(...Record) error
+	Commit() error
+	Abort() error
+	Close()
+}
+
+// Worker is what a process of the exactly-once scenario does: each record of From goes to the same partition of To.
+type Worker struct {
+	ID, Group, From, To string
+	Stop                <-chan struct{}
+	// Committed is called after each transaction.
+	Committed func()
 }
 
 type Producer interface {

@@ -57,6 +57,10 @@ func (f franz) Producer(o ProducerOptions) Producer {
 }
 
 func (p franzProducer) Produce(records ...Record) error {
+	return p.ProduceSync(background, toFranz(records)...).FirstErr()
+}
+
+func toFranz(records []Record) []*kgo.Record {
 	var batch []*kgo.Record
 	for _, r := range records {
 		out := &kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value}
@@ -68,7 +72,7 @@ func (p franzProducer) Produce(records ...Record) error {
 		}
 		batch = append(batch, out)
 	}
-	return p.ProduceSync(background, batch...).FirstErr()
+	return batch
 }
 
 // Forget: franz-go stays with the id of a topic until it is purged.
@@ -100,7 +104,12 @@ func (f franz) Reader(topic string, partition int32, at Position) Reader {
 	resets := map[string]kgo.Offset{
 		"": kgo.NoResetOffset(), "earliest": kgo.NewOffset().AtStart(), "latest": kgo.NewOffset().AtEnd(),
 	}
+	isolation := kgo.ReadUncommitted()
+	if at.Committed {
+		isolation = kgo.ReadCommitted()
+	}
 	return &franzReader{Client: f.client(
+		kgo.FetchIsolationLevel(isolation),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: offset}}),
 		kgo.ConsumeResetOffset(resets[at.Reset]),
 		kgo.FetchMaxWait(200*time.Millisecond),
@@ -157,6 +166,9 @@ func (f franz) Join(o GroupOptions) Member {
 		opts = append(opts, kgo.Balancers(kgo.CooperativeStickyBalancer()))
 	} else {
 		opts = append(opts, kgo.Balancers(kgo.RangeBalancer()))
+	}
+	if o.New {
+		opts = append(opts, kgo.ServerSideBalancer())
 	}
 	if o.Instance != "" {
 		opts = append(opts, kgo.InstanceID(o.Instance))

@@ -35,6 +35,13 @@ var scenarios = map[string]func(Client){
 	"topics":      topics,
 	"admin":       admin,
 	"restart":     restart,
+
+	"transactions": transactions,
+	"exactly-once": exactlyOnce,
+	"new-protocol": newProtocol,
+	// Processes of the two before.
+	"worker":       work,
+	"crash-member": crashMember,
 }
 
 func main() {

@@ -47,6 +47,13 @@ func (saramaClient) Code(err error) (int16, bool) {
 
 type saramaProducer struct{ sarama.SyncProducer }
 
+func isolation(committed bool) sarama.IsolationLevel {
+	if committed {
+		return sarama.ReadCommitted
+	}
+	return sarama.ReadUncommitted
+}
+
 func (s saramaClient) Producer(o ProducerOptions) Producer {
 	config := s.config()
 	if o.Codec != "" {
@@ -70,6 +77,10 @@ func (s saramaClient) Producer(o ProducerOptions) Producer {
 }
 
 func (p saramaProducer) Produce(records ...Record) error {
+	return p.SendMessages(toSarama(records))
+}
+
+func toSarama(records []Record) []*sarama.ProducerMessage {
 	var batch []*sarama.ProducerMessage
 	for _, r := range records {
 		out := &sarama.ProducerMessage{Topic: r.Topic, Partition: r.Partition}
@@ -87,7 +98,7 @@ func (p saramaProducer) Produce(records ...Record) error {
 		}
 		batch = append(batch, out)
 	}
-	return p.SendMessages(batch)
+	return batch
 }
 
 func (saramaProducer) Forget(string) {}
@@ -110,7 +121,9 @@ type saramaReader struct {
 }
 
 func (s saramaClient) Reader(topic string, partition int32, at Position) Reader {
-	r := &saramaReader{client: got(sarama.NewClient([]string{bootstrap}, s.config()))}
+	config := s.config()
+	config.Consumer.IsolationLevel = isolation(at.Committed)
+	r := &saramaReader{client: got(sarama.NewClient([]string{bootstrap}, config))}
 	r.consumer = got(sarama.NewConsumerFromClient(r.client))
 	offset := at.Value
 	switch at.Kind {

@@ -52,6 +52,9 @@ def consumer(group=None, **config):
         "heartbeat.interval.ms": 200,
         "session.timeout.ms": 10_000,
     }
+    if config.get("group_protocol") == "consumer":
+        # Its pace is the broker's.
+        del defaults["heartbeat.interval.ms"], defaults["session.timeout.ms"]
     return Consumer(settings(defaults, config))
 
 

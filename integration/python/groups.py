@@ -32,8 +32,7 @@ class Member:
             if message is None:
                 continue
             if message.error():
-                self.error = message.error().name()
-                log("member:", message.error())
+                self.note(message.error())
                 continue
             self.seen.append((message.topic(), message.partition(), message.offset(), message.value()))
             self.positions[message.topic(), message.partition()] = message.offset() + 1
@@ -49,6 +48,15 @@ class Member:
         if offsets:
             self.consumer.commit(offsets=offsets, asynchronous=False)
         self.partitions -= gone
+
+    def leave(self):
+        self.leaving.set()
+        self.thread.join(DEADLINE_S)
+
+
+    def note(self, error):
+        self.error = error.name()
+        log("member:", error)
 
     def leave(self):
         self.leaving.set()

@@ -9,7 +9,7 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 
 /** Nothing acknowledged is lost and nothing is there twice, whatever happens to the broker. */
 final class Durability {
-    private static final int PARTITIONS = 3;
+    static final int PARTITIONS = 3;
 
     /** The broker restarts twice under load. */
     static void restart() throws Exception {
@@ -23,7 +23,7 @@ final class Durability {
 
     private static void survive(String how, int rounds) throws Exception {
         String topic = Kit.createTopic(how, PARTITIONS);
-        Load load = new Load(topic);
+        Load load = new Load(topic, 10);
         for (int round = 0; round < rounds; round++) {
             int before = load.acknowledged.size();
             Kit.until(() -> load.acknowledged.size() > before + 300, "records are acknowledged in round " + round);
@@ -43,7 +43,7 @@ final class Durability {
         Kit.print("all produced are there:", stored == load.produced);
     }
 
-    private static void control(String action) throws Exception {
+    static void control(String action) throws Exception {
         Process process = new ProcessBuilder(System.getenv("BROKER_CTL"), action).redirectErrorStream(true)
             .redirectOutput(ProcessBuilder.Redirect.appendTo(new java.io.File("/dev/stderr"))).start();
         if (process.waitFor() != 0) {
@@ -72,7 +72,7 @@ final class Durability {
     }
 
     /** An idempotent producer in its own thread; `acknowledged` has the numbers of the records. */
-    private static final class Load {
+    static final class Load {
         final List<Integer> acknowledged = Collections.synchronizedList(new ArrayList<>());
         // Not more under way than a restart can delay, so that a round has an end.
         final Semaphore places = new Semaphore(2000);
@@ -84,7 +84,8 @@ final class Durability {
         volatile int produced;
         volatile int failed;
 
-        Load(String topic) {
+        /** It rests `pauseMs` after each ten records. */
+        Load(String topic, int pauseMs) {
             thread = new Thread(() -> {
                 while (!stopping) {
                     places.acquireUninterruptibly();
@@ -99,7 +100,7 @@ final class Durability {
                         }
                     });
                     if (number % 10 == 0) {
-                        java.util.concurrent.locks.LockSupport.parkNanos(10_000_000);
+                        java.util.concurrent.locks.LockSupport.parkNanos(pauseMs * 1_000_000L);
                     }
                 }
             });

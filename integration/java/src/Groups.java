@@ -28,8 +28,13 @@ import org.apache.kafka.common.errors.RebalanceInProgressException;
 final class Groups {
     private static final int PARTITIONS = 6;
 
+    /** A subscription of another kind than a topic or a pattern of the client's. */
+    interface Subscription {
+        void make(KafkaConsumer<String, String> consumer, ConsumerRebalanceListener listener);
+    }
+
     /** A consumer in its own thread, that commits what it has processed before it gives partitions back. */
-    private static final class Member implements ConsumerRebalanceListener {
+    static final class Member implements ConsumerRebalanceListener {
         final KafkaConsumer<String, String> consumer;
         final List<String> seen;
         final Set<TopicPartition> partitions = ConcurrentHashMap.newKeySet();
@@ -44,6 +49,8 @@ final class Groups {
             this.seen = seen;
             if (topics instanceof Pattern) {
                 consumer.subscribe((Pattern) topics, this);
+            } else if (topics instanceof Subscription) {
+                ((Subscription) topics).make(consumer, this);
             } else {
                 consumer.subscribe(List.of((String) topics), this);
             }
@@ -110,22 +117,22 @@ final class Groups {
     }
 
     static void groups() throws Exception {
-        comeAndGo("groups", RangeAssignor.class.getName());
+        comeAndGo("groups", "partition.assignment.strategy", RangeAssignor.class.getName());
     }
 
     static void cooperative() throws Exception {
-        comeAndGo("cooperative", CooperativeStickyAssignor.class.getName());
+        comeAndGo("cooperative", "partition.assignment.strategy", CooperativeStickyAssignor.class.getName());
     }
 
     /** 1 to 5 members, up and down again, while a producer runs: each record once. */
-    private static void comeAndGo(String group, String assignor) throws Exception {
+    static void comeAndGo(String group, Object... configs) throws Exception {
         String topic = Kit.createTopic(group, PARTITIONS);
         List<String> seen = Collections.synchronizedList(new ArrayList<>());
         List<Member> members = new ArrayList<>();
         Load load = new Load(topic);
         for (int count : new int[] {1, 2, 3, 4, 5, 3, 1}) {
             while (members.size() < count) {
-                members.add(new Member(group, topic, seen, "partition.assignment.strategy", assignor));
+                members.add(new Member(group, topic, seen, configs));
             }
             while (members.size() > count) {
                 members.remove(0).leave();
@@ -144,11 +151,11 @@ final class Groups {
         Kit.print("duplicates", seen.size() - different, "lost", sent - different, "errors", load.failed);
     }
 
-    private static List<Integer> shares(Collection<Member> members) {
+    static List<Integer> shares(Collection<Member> members) {
         return members.stream().map(member -> member.partitions.size()).sorted().collect(Collectors.toList());
     }
 
-    private static List<Integer> evenShares(int count) {
+    static List<Integer> evenShares(int count) {
         List<Integer> shares = new ArrayList<>();
         for (int i = count - 1; i >= 0; i--) {
             shares.add(PARTITIONS / count + (i < PARTITIONS % count ? 1 : 0));
@@ -157,7 +164,7 @@ final class Groups {
     }
 
     /** A producer that writes until told to stop. */
-    private static final class Load {
+    static final class Load {
         final KafkaProducer<String, String> producer = Kit.producer();
         final Thread thread;
         volatile boolean stopping;

@@ -65,6 +65,10 @@ final class Kit {
         settings.put("key.deserializer", StringDeserializer.class);
         settings.put("value.deserializer", StringDeserializer.class);
         settings.putAll(settings(configs));
+        if ("consumer".equals(settings.get("group.protocol"))) {
+            // Its pace is the broker's.
+            settings.keySet().removeAll(List.of("heartbeat.interval.ms", "session.timeout.ms"));
+        }
         return new KafkaConsumer<>(settings);
     }
 
@@ -186,6 +190,29 @@ final class Kit {
     static String errorName(Throwable error) {
         Errors known = Errors.forException(error);
         return known == Errors.UNKNOWN_SERVER_ERROR ? error.getClass().getSimpleName() : known.name();
+    }
+
+    interface Action {
+        void run() throws Exception;
+    }
+
+    /** "none", or the name of the error that an action ends with, and of the error behind it. */
+    static String failure(Action action) {
+        try {
+            action.run();
+            return "none";
+        } catch (Exception error) {
+            Throwable cause = error.getCause();
+            return errorName(error) + (cause == null ? "" : " of " + errorName(cause));
+        }
+    }
+
+    /** This program again, as a process of its own, with another scenario. */
+    static ProcessBuilder child(String scenario) {
+        List<String> command = new ArrayList<>(List.of(
+            ProcessHandle.current().info().command().orElse("java"), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx128m",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", System.getProperty("java.class.path"), "Main", scenario));
+        return new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT);
     }
 
     static String checksum(List<ConsumerRecord<String, String>> records) throws Exception {

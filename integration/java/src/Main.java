@@ -26,8 +26,20 @@ public final class Main {
         Map.entry("topics", Admins::topics),
         Map.entry("admin", Admins::admin),
         Map.entry("restart", Durability::restart),
-        Map.entry("kill9", Durability::kill9)
+        Map.entry("kill9", Durability::kill9),
+        Map.entry("transactions", Transactions::transactions),
+        Map.entry("exactly-once", ExactlyOnce::exactlyOnce),
+        Map.entry("eos-kill9", ExactlyOnce::eosKill9),
+        Map.entry("worker", ExactlyOnce::worker),
+        Map.entry("new-protocol", newer("NewProtocol", "newProtocol")),
+        Map.entry("crash-member", newer("NewProtocol", "crashMember")),
+        Map.entry("upgrade", newer("Upgrade", "upgrade"))
     );
+
+    /** A scenario of newer/, which is compiled only against versions that have what it uses. */
+    private static Scenario newer(String type, String method) {
+        return () -> Class.forName(type).getMethod(method).invoke(null);
+    }
 
     public static void main(String[] words) throws Exception {
         SCENARIOS.get(words[0]).run();
