@@ -9,7 +9,9 @@ mod cluster_view;
 mod config_rules;
 mod endpoint;
 mod fetch_memory;
+
 pub mod fetch_session;
+mod group_config;
 mod internal_topics;
 mod log_dirs;
 pub mod loggers;
@@ -31,7 +33,6 @@ use tracing::error;
 
 use crate::clock::Clock;
 use crate::config::{ServerConfig, ShareConfig, Texts, TopicConfig};
-use crate::coordinator::group::GroupConfig;
 use crate::coordinator::runtime::{GroupCoordinator, ShareCoordinator, TransactionCoordinator};
 use crate::coordinator::share::ShareCoordinatorConfig;
 use crate::coordinator::transaction::TransactionConfig;
@@ -78,7 +79,7 @@ impl Broker {
         let sessions = usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0);
         let broker = Arc::new_cyclic(|broker| Broker {
             groups: GroupCoordinator::new(
-                group_config(&config),
+                group_config::group_config(&config),
                 Arc::new(InternalTopicLog::new(CONSUMER_OFFSETS, broker.clone())),
                 Arc::new(PresentImage(broker.clone())),
                 clock.clone(),
@@ -215,19 +216,6 @@ impl Broker {
         if let Err(error) = self.partitions.delete(id, self.clock.now_ms()) {
             error!(log = %id, %error, "a deleted partition's files could not be removed");
         }
-    }
-}
-
-fn group_config(config: &ServerConfig) -> GroupConfig {
-    let size = |number: i32| usize::try_from(number).unwrap_or(0);
-    GroupConfig {
-        initial_rebalance_delay_ms: config.group_initial_rebalance_delay_ms.max(0),
-        min_session_timeout_ms: config.group_min_session_timeout_ms,
-        max_session_timeout_ms: config.group_max_session_timeout_ms,
-        max_size: size(config.group_max_size),
-        offset_metadata_max_bytes: size(config.offset_metadata_max_bytes),
-        offsets_retention_ms: config.offsets_retention_ms,
-        offsets_retention_check_interval_ms: config.offsets_retention_check_interval_ms,
     }
 }
 

@@ -19,6 +19,9 @@ pub mod timers;
 pub mod transaction;
 pub mod view;
 
+#[cfg(test)]
+mod testing;
+
 use std::fmt::Debug;
 use std::hash::Hash;
 

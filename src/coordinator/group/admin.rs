@@ -65,6 +65,9 @@ impl GroupShard {
         if self.live.contains_key(group_id) {
             outcome.soft.push(SoftChange::Remove(group_id.clone()));
         }
+        if self.streams.contains_key(group_id) {
+            outcome.soft.push(SoftChange::Streams(group_id.clone(), None));
+        }
     }
 }
 

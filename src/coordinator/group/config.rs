@@ -1,5 +1,8 @@
 //! What a group coordinator is told by the configuration, under Kafka's names.
 
+use super::streams::StreamsConfig;
+use crate::coordinator::ClusterView;
+
 /// Limits and delays of groups. The defaults are Kafka's, but for the initial delay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupConfig {
@@ -18,6 +21,23 @@ pub struct GroupConfig {
     pub offsets_retention_ms: i64,
     /// `offsets.retention.check.interval.ms`.
     pub offsets_retention_check_interval_ms: i64,
+    pub streams: StreamsConfig,
+}
+
+/// A value of the broker's that a group may replace by its own, within limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ranged {
+    pub value: i32,
+    pub min: i32,
+    pub max: i32,
+}
+
+impl Ranged {
+    /// The group's own value of `key`, brought within the limits, or else the broker's.
+    pub fn of_group(&self, group_id: &str, key: &str, view: &dyn ClusterView) -> i32 {
+        let own = view.group_config(group_id, key).and_then(|value| value.trim().parse::<i32>().ok());
+        own.map_or(self.value, |own| own.min(self.max).max(self.min))
+    }
 }
 
 impl GroupConfig {
@@ -35,6 +55,7 @@ impl Default for GroupConfig {
             offset_metadata_max_bytes: 4096,
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1000,
             offsets_retention_check_interval_ms: 10 * 60 * 1000,
+            streams: StreamsConfig::default(),
         }
     }
 }

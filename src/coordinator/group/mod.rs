@@ -48,13 +48,13 @@ use std::collections::HashMap;
 use ottla_protocol::StrBytes;
 
 pub use classic::{ClassicGroup, Member, State};
-pub use config::GroupConfig;
+pub use config::{GroupConfig, Ranged};
 pub use consumer::{ConsumerGroup, ConsumerRecord};
 pub use error::{GroupError, Refusal};
 pub use hard::{CommittedOffset, GroupRecord, HardGroup, HardState, LoggedGroup, LoggedMember};
 pub use life::{AnyGroup, Retention};
 pub use share::{ShareGroup, ShareRecord};
-pub use streams::{StreamsGroup, StreamsRecord};
+pub use streams::{StreamsConfig, StreamsGroup, StreamsRecord};
 
 use ottla_protocol::batch::RecordBatch;
 use ottla_protocol::wire::WireError;
@@ -62,6 +62,7 @@ use ottla_protocol::wire::WireError;
 use super::batches::BatchError;
 use super::{Applied, ClusterView, Machine, Outcome};
 use commands::{JoinAnswer, SyncAnswer};
+use streams::{SoftStreams, StreamsTimer};
 
 /// What a group command decided.
 pub type GroupOutcome<R> = Outcome<R, GroupRecord, SoftChange, Effect>;
@@ -71,6 +72,8 @@ pub type GroupOutcome<R> = Outcome<R, GroupRecord, SoftChange, Effect>;
 pub enum SoftChange {
     Put(StrBytes, Box<ClassicGroup>),
     Remove(StrBytes),
+    /// Of a streams group; `None` when the group is gone.
+    Streams(StrBytes, Option<Box<SoftStreams>>),
 }
 
 /// What the runtime shall do.
@@ -91,11 +94,19 @@ pub enum Answer {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TimerKey {
     /// `session.timeout.ms` of a member.
-    Session { group_id: StrBytes, member_id: StrBytes },
+    Session {
+        group_id: StrBytes,
+        member_id: StrBytes,
+    },
     /// The initial delay, then the rebalance timeout: how long to wait for JoinGroups.
-    Join { group_id: StrBytes },
+    Join {
+        group_id: StrBytes,
+    },
     /// The rebalance timeout once more: how long to wait for SyncGroups.
-    Sync { group_id: StrBytes },
+    Sync {
+        group_id: StrBytes,
+    },
+    Streams(StreamsTimer),
     /// `offsets.retention.check.interval.ms`, one for the whole shard.
     OffsetsRetention,
 }
@@ -107,6 +118,8 @@ pub struct GroupShard {
     hard: HardState,
     /// Every classic group has an entry, also one that only commits offsets.
     live: HashMap<StrBytes, ClassicGroup>,
+    /// What streams groups have beside the log.
+    streams: HashMap<StrBytes, SoftStreams>,
 }
 
 impl Machine for GroupShard {
@@ -118,7 +131,7 @@ impl Machine for GroupShard {
     type Errand = Errand;
 
     fn new(config: GroupConfig) -> Self {
-        GroupShard { config, hard: HardState::default(), live: HashMap::new() }
+        GroupShard { config, hard: HardState::default(), live: HashMap::new(), streams: HashMap::new() }
     }
 
     fn replay(&mut self, record: &GroupRecord) {
@@ -127,14 +140,17 @@ impl Machine for GroupShard {
 
     /// Builds the live groups and starts their members' sessions. A group with too many members forms a new generation
     /// at once.
-    fn loaded(&self, now_ms: i64, _view: &dyn ClusterView) -> GroupOutcome<()> {
+    fn loaded(&self, now_ms: i64, view: &dyn ClusterView) -> GroupOutcome<()> {
         let mut outcome = GroupOutcome::answer(());
         for (group_id, group) in self.hard.groups() {
             match group {
                 HardGroup::Classic(logged) => {
                     self.loaded_group(group_id, ClassicGroup::from_logged(logged), now_ms, &mut outcome);
                 }
-                HardGroup::Consumer(_) | HardGroup::Share(_) | HardGroup::Streams(_) => {}
+                HardGroup::Streams(group) => {
+                    self.loaded_streams_group(group_id, group, now_ms, view, &mut outcome);
+                }
+                HardGroup::Consumer(_) | HardGroup::Share(_) => {}
             }
         }
         for (group_id, _) in self.hard.all_offsets().filter(|(group_id, _)| !self.hard.has(group_id)) {
@@ -144,11 +160,12 @@ impl Machine for GroupShard {
         outcome
     }
 
-    fn expire(&self, key: &TimerKey, now_ms: i64, _view: &dyn ClusterView) -> GroupOutcome<()> {
+    fn expire(&self, key: &TimerKey, now_ms: i64, view: &dyn ClusterView) -> GroupOutcome<()> {
         match key {
             TimerKey::Session { group_id, member_id } => self.expire_session(group_id, member_id, now_ms),
             TimerKey::Join { group_id } => self.expire_join(group_id, now_ms),
             TimerKey::Sync { group_id } => self.expire_sync(group_id, now_ms),
+            TimerKey::Streams(timer) => self.expire_streams(timer, now_ms, view),
             TimerKey::OffsetsRetention => self.expire_offsets(now_ms),
         }
     }
@@ -164,6 +181,12 @@ impl Machine for GroupShard {
                 }
                 SoftChange::Remove(group_id) => {
                     self.live.remove(&group_id);
+                }
+                SoftChange::Streams(group_id, Some(soft)) => {
+                    self.streams.insert(group_id, *soft);
+                }
+                SoftChange::Streams(group_id, None) => {
+                    self.streams.remove(&group_id);
                 }
             }
         }

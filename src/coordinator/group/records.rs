@@ -9,7 +9,7 @@ use ottla_protocol::record_formats::group::group_metadata_value::MemberMetadata;
 use ottla_protocol::wire::WireError;
 
 use super::super::batches::{self, BatchError};
-use super::{CommittedOffset, GroupRecord, LoggedGroup, LoggedMember};
+use super::{CommittedOffset, GroupRecord, LoggedGroup, LoggedMember, streams};
 
 /// GroupMetadataValue without tagged fields, as Kafka still writes it.
 const GROUP_VERSION: i16 = 3;
@@ -66,7 +66,9 @@ fn to_format(record: &GroupRecord) -> (formats::GroupRecord, i16) {
         }
         GroupRecord::Consumer { record, .. } => match *record {},
         GroupRecord::Share { record, .. } => match *record {},
-        GroupRecord::Streams { record, .. } => match *record {},
+        GroupRecord::Streams { group_id, record } => {
+            (streams::records::to_format(group_id, record), streams::records::VERSION)
+        }
     }
 }
 
@@ -113,7 +115,7 @@ fn from_format(format: formats::GroupRecord) -> Option<GroupRecord> {
         formats::GroupRecord::GroupMetadata(key, value) => {
             GroupRecord::Group { group_id: key.group, group: value.map(from_group_value) }
         }
-        _ => return None,
+        other => return streams::records::from_format(other).ok(),
     })
 }
 

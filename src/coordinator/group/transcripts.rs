@@ -12,7 +12,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::PathBuf;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use ottla_protocol::StrBytes;
@@ -22,41 +21,14 @@ use super::commands::*;
 use super::harness::World;
 use super::{Answer, GroupConfig, GroupError, GroupRecord};
 use crate::coordinator::Ticket;
+use crate::coordinator::testing::{check_transcripts, replay_transcript};
 
 #[test]
 fn transcripts() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/coordinator/group/transcripts");
-    let entries = std::fs::read_dir(&folder).expect("the folder of transcripts");
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a transcript").path()).collect();
-    files.sort();
-    assert!(!files.is_empty());
-    let is_rewritten = std::env::var_os("OTTLA_REWRITE_TRANSCRIPTS").is_some();
-    for file in files {
-        let expected = std::fs::read_to_string(&file).expect("a readable transcript");
-        let actual = play(&expected);
-        if is_rewritten {
-            std::fs::write(&file, actual).expect("a writable transcript");
-        } else {
-            assert_eq!(actual, expected, "{}", file.display());
-        }
-    }
-}
-
-/// The transcript with what came of its commands in place of what was expected.
-fn play(transcript: &str) -> String {
-    let mut player = Player::new(GroupConfig::default());
-    let mut output = String::new();
-    for line in transcript.lines() {
-        if let Some(command) = line.strip_prefix("> ") {
-            let _ = writeln!(output, "{line}");
-            for line in player.play(command) {
-                let _ = writeln!(output, "{line}");
-            }
-        } else if line.is_empty() || line.starts_with('#') {
-            let _ = writeln!(output, "{line}");
-        }
-    }
-    output
+    check_transcripts("src/coordinator/group/transcripts", |transcript| {
+        let mut player = Player::new(GroupConfig::default());
+        replay_transcript(transcript, |command| player.play(command))
+    });
 }
 
 struct Player {
@@ -406,7 +378,7 @@ fn show_record(record: &GroupRecord) -> String {
     match record {
         GroupRecord::Consumer { record, .. } => match *record {},
         GroupRecord::Share { record, .. } => match *record {},
-        GroupRecord::Streams { record, .. } => match *record {},
+        GroupRecord::Streams { group_id, record } => format!("{group_id} {record:?}"),
         GroupRecord::Group { group_id, group: None } => format!("{group_id} gone"),
         GroupRecord::Group { group_id, group: Some(group) } => {
             let members = group.members.iter().map(|m| format!("{}={:?}", m.member_id, m.assignment));
