@@ -21,6 +21,7 @@ mod partitions;
 mod producer_ids;
 mod reconfigure;
 mod retention;
+mod streams_topics;
 mod topic_options;
 mod transaction_peers;
 mod transactions;
@@ -46,6 +47,7 @@ use loggers::Loggers;
 use partitions::Partitions;
 use producer_ids::ProducerIds;
 use retention::RetentionChecks;
+use streams_topics::StreamsTopics;
 use transaction_peers::Peers;
 
 pub use blocking::in_place;
@@ -70,6 +72,7 @@ pub struct Broker {
     producer_ids: ProducerIds,
     retention_checks: RetentionChecks,
     groups: Arc<GroupCoordinator>,
+    streams_topics: StreamsTopics,
     share_states: Arc<ShareCoordinator>,
     transactions: Arc<TransactionCoordinator>,
 }
@@ -105,6 +108,7 @@ impl Broker {
             config: RwLock::new(config),
             partitions: Partitions::new(logs),
             producer_ids: ProducerIds::default(),
+            streams_topics: StreamsTopics::default(),
             retention_checks: RetentionChecks::default(),
         });
         broker.broker_config_changed();

@@ -20,7 +20,7 @@ pub mod transaction;
 pub mod view;
 
 #[cfg(test)]
-mod testing;
+mod transcripts;
 
 use std::fmt::Debug;
 use std::hash::Hash;

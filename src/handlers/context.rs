@@ -53,6 +53,11 @@ impl Context {
         &self.client.advertised
     }
 
+    /// The client's address as Java writes one that was never looked up.
+    pub fn client_host(&self) -> StrBytes {
+        StrBytes::from_string(format!("/{}", self.client.peer.ip().to_canonical()))
+    }
+
     /// The client's id, empty when it gave none.
     pub fn client_id(&self) -> &str {
         self.client_id.as_deref().unwrap_or("")

@@ -28,8 +28,7 @@ fn command(context: &Context, request: JoinGroupRequest) -> Join {
         member_id: request.member_id,
         group_instance_id: request.group_instance_id,
         client_id: context.client_id.clone().unwrap_or_default(),
-        // As Java writes an address that was never looked up.
-        client_host: StrBytes::from_string(format!("/{}", context.client.peer.ip().to_canonical())),
+        client_host: context.client_host(),
         session_timeout_ms: request.session_timeout_ms,
         rebalance_timeout_ms: match context.api_version {
             0 => request.session_timeout_ms,

@@ -51,6 +51,8 @@ mod offset_for_leader_epoch;
 mod produce;
 mod read_share_group_state;
 mod read_share_group_state_summary;
+mod streams_group_describe;
+mod streams_group_heartbeat;
 mod sync_group;
 mod write_share_group_state;
 mod write_txn_markers;
@@ -71,8 +73,8 @@ use ottla_protocol::messages::{
     ListConfigResourcesRequest, ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest,
     MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
     OffsetForLeaderEpochRequest, ProduceRequest, ReadShareGroupStateRequest,
-    ReadShareGroupStateSummaryRequest, Request, SyncGroupRequest, WriteShareGroupStateRequest,
-    WriteTxnMarkersRequest,
+    ReadShareGroupStateSummaryRequest, Request, StreamsGroupDescribeRequest, StreamsGroupHeartbeatRequest,
+    SyncGroupRequest, WriteShareGroupStateRequest, WriteTxnMarkersRequest,
 };
 use ottla_protocol::request::{self, RequestError};
 use ottla_protocol::shapes;
@@ -183,6 +185,8 @@ static TABLE: LazyLock<Vec<Api>> = LazyLock::new(|| {
             .not_advertised(),
         row::<ListConfigResourcesRequest, _, _>(0..=1, Cluster, list_config_resources::handle),
         row::<DescribeTopicPartitionsRequest, _, _>(0..=0, PerResource, describe_topic_partitions::handle),
+        row::<StreamsGroupHeartbeatRequest, _, _>(0..=0, PerResource, streams_group_heartbeat::handle),
+        row::<StreamsGroupDescribeRequest, _, _>(0..=0, PerResource, streams_group_describe::handle),
         row::<InitializeShareGroupStateRequest, _, _>(0..=0, Cluster, initialize_share_group_state::handle),
         row::<ReadShareGroupStateRequest, _, _>(0..=0, Cluster, read_share_group_state::handle),
         row::<WriteShareGroupStateRequest, _, _>(0..=1, Cluster, write_share_group_state::handle),

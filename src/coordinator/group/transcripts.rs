@@ -21,7 +21,7 @@ use super::commands::*;
 use super::harness::World;
 use super::{Answer, GroupConfig, GroupError, GroupRecord};
 use crate::coordinator::Ticket;
-use crate::coordinator::testing::{check_transcripts, replay_transcript};
+use crate::coordinator::transcripts::{check_transcripts, replay_transcript};
 
 #[test]
 fn transcripts() {

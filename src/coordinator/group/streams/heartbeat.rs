@@ -426,8 +426,9 @@ impl<'a> Step<'a> {
         let is_informed = self.soft.endpoint_information_epoch == self.heartbeat.endpoint_information_epoch;
         let endpoints = (!is_informed)
             .then(|| endpoints::all(self.group, (&self.member_id, member), configured, self.view));
-        // As in Kafka, a group has no endpoint information before its first member is written.
-        if self.group.members.is_empty() {
+        // As in Kafka, what is found out for a group before it is written is found out again.
+        if self.shard.hard.streams_group(group_id).is_none() {
+            self.soft.configured = None;
             self.soft.endpoint_information_epoch = 0;
         }
         if let Some(problem) = &configured.problem {

@@ -41,6 +41,9 @@ mod target;
 mod tasks;
 mod topology;
 
+#[cfg(test)]
+mod transcripts;
+
 use ottla_protocol::StrBytes;
 
 pub use commands::{

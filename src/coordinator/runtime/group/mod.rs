@@ -5,6 +5,7 @@
 mod admin;
 mod classic;
 mod offsets;
+mod streams;
 
 use std::sync::{Arc, Weak};
 
@@ -14,7 +15,7 @@ use super::shard::{Shard, ShardError};
 use super::shards::Shards;
 use super::{CoordinatorLog, LogError};
 use crate::clock::Clock;
-use crate::coordinator::group::{Errand, GroupConfig, GroupError, GroupShard};
+use crate::coordinator::group::{Errand, GroupConfig, GroupError, GroupShard, Refusal};
 use crate::coordinator::{ClusterSource, Ticket};
 
 /// The group coordinator of this broker.
@@ -77,6 +78,12 @@ impl GroupCoordinator {
 
     fn shard_of(&self, group_id: &StrBytes) -> Result<Arc<Shard<GroupShard>>, GroupError> {
         Ok(self.shards.of(group_id)?)
+    }
+}
+
+impl From<ShardError> for Refusal {
+    fn from(error: ShardError) -> Self {
+        GroupError::from(error).into()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the machines' tests share: transcripts, seeds, chance.
+//! Transcripts: the machines' tests as text, a command a line and after it what came of it.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,8 @@ pub fn check_transcripts(folder: &str, play: impl Fn(&str) -> String) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let entries = std::fs::read_dir(&folder).expect("the folder of transcripts");
     let files = entries.map(|entry| entry.expect("a transcript").path());
-    let mut files: Vec<PathBuf> = files.filter(|file| file.extension().is_some_and(|it| it == "txt")).collect();
+    let mut files: Vec<PathBuf> =
+        files.filter(|file| file.extension().is_some_and(|it| it == "txt")).collect();
     files.sort();
     assert!(!files.is_empty());
     for file in files {
@@ -38,42 +39,4 @@ pub fn replay_transcript(transcript: &str, mut command: impl FnMut(&str) -> Vec<
         }
     }
     output
-}
-
-/// Runs a simulation for many seeds. `OTTLA_SIMULATOR_SEEDS=100000` runs more, `OTTLA_SIMULATOR_FIRST_SEED=4711` starts
-/// at one that failed.
-pub fn for_each_seed(usual: u64, run: impl Fn(u64) + std::panic::RefUnwindSafe) {
-    let number = |name: &str, default: u64| {
-        std::env::var(name)
-            .map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
-    };
-    let first = number("OTTLA_SIMULATOR_FIRST_SEED", 1);
-    for seed in first..first + number("OTTLA_SIMULATOR_SEEDS", usual) {
-        if let Err(panic) = std::panic::catch_unwind(|| run(seed)) {
-            eprintln!(
-                "seed {seed} failed: OTTLA_SIMULATOR_FIRST_SEED={seed} OTTLA_SIMULATOR_SEEDS=1 repeats it"
-            );
-            std::panic::resume_unwind(panic);
-        }
-    }
-}
-
-/// Xorshift: the same numbers for the same seed, on every machine.
-pub struct Chance(u64);
-
-impl Chance {
-    pub fn new(seed: u64) -> Chance {
-        Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % limit
-    }
-
-    pub fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
 }
