@@ -17,10 +17,9 @@ pub mod runtime;
 pub mod share;
 pub mod timers;
 pub mod transaction;
-pub mod view;
-
 #[cfg(test)]
 mod transcripts;
+pub mod view;
 
 use std::fmt::Debug;
 use std::hash::Hash;

@@ -33,6 +33,8 @@ mod offset_for_leader_epoch;
 mod produce;
 mod retention;
 mod share_group_state;
+mod streams_group_describe;
+mod streams_group_heartbeat;
 mod sync_group;
 mod topics;
 mod transactional_data;
