@@ -21,6 +21,7 @@ mod partitions;
 mod producer_ids;
 mod reconfigure;
 mod retention;
+pub mod share;
 mod streams_topics;
 mod topic_options;
 mod transaction_peers;
@@ -47,6 +48,7 @@ use loggers::Loggers;
 use partitions::Partitions;
 use producer_ids::ProducerIds;
 use retention::RetentionChecks;
+use share::ShareGroups;
 use streams_topics::StreamsTopics;
 use transaction_peers::Peers;
 
@@ -75,6 +77,7 @@ pub struct Broker {
     streams_topics: StreamsTopics,
     share_states: Arc<ShareCoordinator>,
     transactions: Arc<TransactionCoordinator>,
+    share: Arc<ShareGroups>,
 }
 
 impl Broker {
@@ -87,6 +90,7 @@ impl Broker {
                 Arc::new(PresentImage(broker.clone())),
                 clock.clone(),
             ),
+            share: ShareGroups::new(broker.clone(), &ShareConfig::new(&config), clock.clone()),
             share_states: ShareCoordinator::new(
                 share_coordinator_config(&config),
                 Arc::new(InternalTopicLog::new(SHARE_GROUP_STATE, broker.clone())),
@@ -140,6 +144,11 @@ impl Broker {
         &self.transactions
     }
 
+    /// The share partitions that this broker leads, and the sessions of their members.
+    pub fn share(&self) -> &Arc<ShareGroups> {
+        &self.share
+    }
+
     pub fn node_id(&self) -> i32 {
         self.cluster.node_id()
     }
@@ -187,6 +196,7 @@ impl Broker {
 
     /// Takes the files of a deleted topic out of use; they are removed in the background, and so are its offsets.
     pub fn topic_deleted(&self, topic: &Topic) {
+        self.share.topic_deleted(topic.id);
         if topic.name.as_str() == CONSUMER_OFFSETS.name {
             self.groups.unload();
         }

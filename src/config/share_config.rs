@@ -12,6 +12,10 @@ pub struct ShareConfig {
     pub state_topic_segment_bytes: i32,
     pub snapshot_update_records_per_snapshot: i32,
     pub cold_partition_snapshot_interval_ms: i64,
+    pub record_lock_duration_ms: i64,
+    pub delivery_count_limit: i32,
+    pub partition_max_record_locks: i64,
+    pub max_share_sessions: i32,
 }
 
 impl ShareConfig {
@@ -24,6 +28,10 @@ impl ShareConfig {
             state_topic_segment_bytes: coordinator("state.topic.segment.bytes"),
             snapshot_update_records_per_snapshot: coordinator("snapshot.update.records.per.snapshot"),
             cold_partition_snapshot_interval_ms: coordinator("cold.partition.snapshot.interval.ms").into(),
+            record_lock_duration_ms: int(config, "group.share.record.lock.duration.ms").into(),
+            delivery_count_limit: int(config, "group.share.delivery.count.limit"),
+            partition_max_record_locks: int(config, "group.share.partition.max.record.locks").into(),
+            max_share_sessions: int(config, "group.share.max.share.sessions"),
         }
     }
 }

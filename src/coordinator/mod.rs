@@ -11,7 +11,7 @@
 
 pub mod batches;
 #[cfg(test)]
-mod chance;
+pub mod chance;
 pub mod group;
 pub mod runtime;
 pub mod share;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ottla_protocol::StrBytes;
 use ottla_protocol::request::RequestHeader;
 
+use crate::broker::share::ShareConnection;
 use crate::broker::{Broker, Endpoint};
 
 /// One connection as its handlers see it.
@@ -20,6 +21,8 @@ pub struct Client {
     pub advertised: Endpoint,
     /// Held while a Produce request's records go to the logs: a later one of the same connection waits for it.
     pub produce_turn: tokio::sync::Mutex<()>,
+    /// Its share sessions, which end with it.
+    pub share: ShareConnection,
 }
 
 /// One request's surroundings; the body is the handler's other argument.

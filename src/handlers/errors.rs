@@ -7,6 +7,8 @@ use tracing::error;
 
 use crate::broker::cluster::ClusterError;
 use crate::broker::fetch_session::SessionError;
+use crate::broker::share::sessions::SessionError as ShareSessionError;
+use crate::broker::share::{FetchFailure, ShareFailure};
 use crate::broker::{LookupError, MarkerError, ProducerIdError};
 use crate::coordinator::group::GroupError;
 use crate::coordinator::transaction::TransactionError;
@@ -83,6 +85,41 @@ impl Code for SessionError {
             SessionError::IdNotFound => ErrorCode::FetchSessionIdNotFound,
             SessionError::InvalidEpoch => ErrorCode::InvalidFetchSessionEpoch,
             SessionError::TopicIdError => ErrorCode::FetchSessionTopicIdError,
+        }
+    }
+}
+
+impl Code for ShareSessionError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            ShareSessionError::NotFound => ErrorCode::ShareSessionNotFound,
+            ShareSessionError::InvalidEpoch => ErrorCode::InvalidShareSessionEpoch,
+            ShareSessionError::LimitReached => ErrorCode::ShareSessionLimitReached,
+            ShareSessionError::AcknowledgesAtOnce => ErrorCode::InvalidRequest,
+        }
+    }
+}
+
+impl Code for ShareFailure {
+    fn code(&self) -> ErrorCode {
+        match self {
+            ShareFailure::Fenced => ErrorCode::NotLeaderOrFollower,
+            ShareFailure::CoordinatorNotAvailable => ErrorCode::CoordinatorNotAvailable,
+            ShareFailure::UnknownTopicOrPartition => ErrorCode::UnknownTopicOrPartition,
+            ShareFailure::OffsetNotAvailable => ErrorCode::OffsetNotAvailable,
+            ShareFailure::InvalidRecordState => ErrorCode::InvalidRecordState,
+            ShareFailure::InvalidRequest => ErrorCode::InvalidRequest,
+            ShareFailure::Unknown => ErrorCode::UnknownServerError,
+        }
+    }
+}
+
+impl Code for FetchFailure {
+    fn code(&self) -> ErrorCode {
+        match self {
+            FetchFailure::Lookup(error) => error.code(),
+            FetchFailure::Share(failure) => failure.code(),
+            FetchFailure::Storage(error) => error.code(),
         }
     }
 }

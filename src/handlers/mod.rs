@@ -51,6 +51,9 @@ mod offset_for_leader_epoch;
 mod produce;
 mod read_share_group_state;
 mod read_share_group_state_summary;
+mod share_acknowledge;
+mod share_acknowledgements;
+mod share_fetch;
 mod streams_group_describe;
 mod streams_group_heartbeat;
 mod sync_group;
@@ -73,8 +76,9 @@ use ottla_protocol::messages::{
     ListConfigResourcesRequest, ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest,
     MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
     OffsetForLeaderEpochRequest, ProduceRequest, ReadShareGroupStateRequest,
-    ReadShareGroupStateSummaryRequest, Request, StreamsGroupDescribeRequest, StreamsGroupHeartbeatRequest,
-    SyncGroupRequest, WriteShareGroupStateRequest, WriteTxnMarkersRequest,
+    ReadShareGroupStateSummaryRequest, Request, ShareAcknowledgeRequest, ShareFetchRequest,
+    StreamsGroupDescribeRequest, StreamsGroupHeartbeatRequest, SyncGroupRequest, WriteShareGroupStateRequest,
+    WriteTxnMarkersRequest,
 };
 use ottla_protocol::request::{self, RequestError};
 use ottla_protocol::shapes;
@@ -185,8 +189,8 @@ static TABLE: LazyLock<Vec<Api>> = LazyLock::new(|| {
             .not_advertised(),
         row::<ListConfigResourcesRequest, _, _>(0..=1, Cluster, list_config_resources::handle),
         row::<DescribeTopicPartitionsRequest, _, _>(0..=0, PerResource, describe_topic_partitions::handle),
-        row::<StreamsGroupHeartbeatRequest, _, _>(0..=0, PerResource, streams_group_heartbeat::handle),
-        row::<StreamsGroupDescribeRequest, _, _>(0..=0, PerResource, streams_group_describe::handle),
+        row::<ShareFetchRequest, _, _>(1..=2, PerResource, share_fetch::handle),
+        row::<ShareAcknowledgeRequest, _, _>(1..=2, PerResource, share_acknowledge::handle),
         row::<InitializeShareGroupStateRequest, _, _>(0..=0, Cluster, initialize_share_group_state::handle),
         row::<ReadShareGroupStateRequest, _, _>(0..=0, Cluster, read_share_group_state::handle),
         row::<WriteShareGroupStateRequest, _, _>(0..=1, Cluster, write_share_group_state::handle),
@@ -196,6 +200,8 @@ static TABLE: LazyLock<Vec<Api>> = LazyLock::new(|| {
             Cluster,
             read_share_group_state_summary::handle,
         ),
+        row::<StreamsGroupHeartbeatRequest, _, _>(0..=0, PerResource, streams_group_heartbeat::handle),
+        row::<StreamsGroupDescribeRequest, _, _>(0..=0, PerResource, streams_group_describe::handle),
     ]
 });
 

@@ -234,6 +234,7 @@ impl Accept {
             listener: Arc::clone(&self.name),
             advertised,
             produce_turn: tokio::sync::Mutex::default(),
+            share: self.broker.share().connection(),
         }))
     }
 }

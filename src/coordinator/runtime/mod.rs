@@ -24,6 +24,7 @@ mod transaction;
 #[cfg(test)]
 mod tests;
 
+pub use self::alarm::{Alarm, Listening};
 pub use self::group::GroupCoordinator;
 pub use self::log::{CoordinatorLog, LogError, LogFuture};
 pub use self::shard::ShardError;
