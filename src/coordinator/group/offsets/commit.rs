@@ -4,7 +4,8 @@ use super::super::classic::restart_session;
 use super::super::commands::{Commit, CommitPartition, CommitTopic, TopicResults};
 use super::super::hard::kept;
 use super::super::{
-    ClassicGroup, CommittedOffset, GroupError, GroupOutcome, GroupRecord, GroupShard, SoftChange, State,
+    ClassicGroup, CommittedOffset, GroupError, GroupOutcome, GroupRecord, GroupShard, HardGroup, SoftChange,
+    State,
 };
 
 impl GroupShard {
@@ -15,7 +16,7 @@ impl GroupShard {
         now_ms: i64,
     ) -> GroupOutcome<Result<Vec<TopicResults>, GroupError>> {
         let group = self.group(&commit.group_id);
-        if let Err(error) = check_commit(commit, group) {
+        if let Err(error) = self.check_commit(commit) {
             return GroupOutcome::answer(Err(error));
         }
         let mut outcome = GroupOutcome::answer(Ok(()));
@@ -27,6 +28,7 @@ impl GroupShard {
             }
         }
         match group {
+            None if self.hard_state().has(&commit.group_id) => {}
             None => outcome.soft.push(new_simple_group(commit, now_ms)),
             Some(group) => {
                 let member = group.members.get(&commit.member_id);
@@ -38,6 +40,21 @@ impl GroupShard {
             }
         }
         outcome.map(|result| result.map(|()| self.results(commit)))
+    }
+
+    fn check_commit(&self, commit: &Commit) -> Result<(), GroupError> {
+        let Some(HardGroup::Streams(group)) = self.hard_state().group(&commit.group_id) else {
+            return check_commit(commit, self.group(&commit.group_id));
+        };
+        let api_version = if commit.may_answer_group_id_not_found { 9 } else { 8 };
+        let claim = group.check_commit(&commit.member_id, commit.generation_id, api_version)?;
+        for topic in &commit.topics {
+            let taken = topic.partitions.iter().filter(|partition| self.check_metadata(partition).is_ok());
+            for partition in taken {
+                claim.check(&topic.name, partition.index)?;
+            }
+        }
+        Ok(())
     }
 
     fn results(&self, commit: &Commit) -> Vec<TopicResults> {

@@ -53,6 +53,7 @@ pub use commands::{
 pub use config::StreamsConfig;
 pub use group::{GroupMetadata, StreamsGroup, StreamsRecord, StreamsState, TargetMetadata};
 pub use member::{CurrentAssignment, Endpoint, MemberMetadata, MemberState, StreamsMember};
+pub use offsets::TaskClaim;
 pub use soft::SoftStreams;
 pub use tasks::{ActiveTasks, AssignedTasks, TaskSet, Tasks};
 pub use topology::{CopartitionGroup, InternalTopic, Subtopology, Topology};

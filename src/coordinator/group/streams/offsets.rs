@@ -2,75 +2,90 @@
 
 use ottla_protocol::StrBytes;
 
-use super::super::{GroupError, Refusal};
+use super::super::GroupError;
+use super::AssignedTasks;
 use super::group::StreamsGroup;
 use super::member::StreamsMember;
 
+/// Which partitions a committer may commit.
+#[derive(Debug, Clone, Copy)]
+pub enum TaskClaim<'a> {
+    /// All of them.
+    Any,
+    /// Those of tasks that the member has had since that epoch or longer: it is in a later one, and does not know it
+    /// yet.
+    HeldSince(&'a StreamsGroup, &'a StreamsMember, i32),
+}
+
 impl StreamsGroup {
-    /// Whether somebody may commit. For a member whose epoch has passed since, each partition is to be asked about
-    /// with [`LateCommit::check`].
-    pub fn check_commit<'a>(
-        &'a self,
-        group_id: &StrBytes,
+    /// OffsetCommit. Members use version 9 or above.
+    pub fn check_commit(
+        &self,
         member_id: &StrBytes,
         member_epoch: i32,
-    ) -> Result<Option<LateCommit<'a>>, Refusal> {
+        api_version: i16,
+    ) -> Result<TaskClaim<'_>, GroupError> {
+        // By an administrator's tool, or by a consumer that keeps its offsets here without being a member.
         if member_epoch < 0 && self.members.is_empty() {
-            return Ok(None);
+            return Ok(TaskClaim::Any);
         }
-        let member = self.member(group_id, member_id)?;
-        let known = member.current.member_epoch;
-        if member_epoch > known {
-            return Err(GroupError::StaleMemberEpoch.because(format!(
-                "Received member epoch {member_epoch} is newer than current member epoch {known}."
-            )));
+        let member = self.members.get(member_id).ok_or(GroupError::UnknownMemberId)?;
+        if api_version < 9 {
+            return Err(GroupError::UnsupportedVersion);
         }
-        Ok((member_epoch < known).then_some(LateCommit { group: self, member, member_epoch }))
+        self.claim(member, member_epoch)
     }
 
-    /// Whether somebody may fetch offsets: members in their epoch, and those who claim no membership.
-    pub fn check_fetch(
+    /// TxnOffsetCommit, whose version says nothing about the protocol, and whose producer need not be a member.
+    pub fn check_transactional_commit(
         &self,
-        group_id: &StrBytes,
-        member_id: Option<&StrBytes>,
+        member_id: &StrBytes,
+        instance_id: Option<&StrBytes>,
         member_epoch: i32,
-    ) -> Result<(), Refusal> {
-        let member_id = match member_id {
-            None if member_epoch < 0 => return Ok(()),
-            None => &StrBytes::new(),
-            Some(member_id) => member_id,
-        };
-        let known = self.member(group_id, member_id)?.current.member_epoch;
-        if member_epoch != known {
-            return Err(GroupError::StaleMemberEpoch.because(format!(
-                "The received member epoch {member_epoch} does not match the expected member epoch {known}."
-            )));
+    ) -> Result<TaskClaim<'_>, GroupError> {
+        let is_no_member = member_id.is_empty() && instance_id.is_none();
+        if member_epoch < 0 && (self.members.is_empty() || (member_epoch == -1 && is_no_member)) {
+            return Ok(TaskClaim::Any);
         }
-        Ok(())
+        self.claim(self.members.get(member_id).ok_or(GroupError::UnknownMemberId)?, member_epoch)
+    }
+
+    /// OffsetFetch, by a member if it says so.
+    pub fn check_fetch(&self, member_id: Option<&StrBytes>, member_epoch: i32) -> Result<(), GroupError> {
+        if member_id.is_none() && member_epoch < 0 {
+            return Ok(());
+        }
+        let member = member_id.and_then(|member_id| self.members.get(member_id));
+        let known = member.ok_or(GroupError::UnknownMemberId)?.current.member_epoch;
+        if member_epoch == known { Ok(()) } else { Err(GroupError::StaleMemberEpoch) }
+    }
+
+    fn claim<'a>(&'a self, member: &'a StreamsMember, epoch: i32) -> Result<TaskClaim<'a>, GroupError> {
+        match epoch.cmp(&member.current.member_epoch) {
+            std::cmp::Ordering::Equal => Ok(TaskClaim::Any),
+            std::cmp::Ordering::Less => Ok(TaskClaim::HeldSince(self, member, epoch)),
+            std::cmp::Ordering::Greater => Err(GroupError::StaleMemberEpoch),
+        }
     }
 }
 
-/// A commit of an earlier epoch. It holds for tasks that the member has had since then.
-#[derive(Debug, Clone, Copy)]
-pub struct LateCommit<'a> {
-    group: &'a StreamsGroup,
-    member: &'a StreamsMember,
-    member_epoch: i32,
-}
-
-impl LateCommit<'_> {
+impl TaskClaim<'_> {
     pub fn check(&self, topic: &str, partition: i32) -> Result<(), GroupError> {
-        let topology = self.group.topology.as_ref();
+        let (group, member, epoch) = match self {
+            TaskClaim::Any => return Ok(()),
+            TaskClaim::HeldSince(group, member, epoch) => (group, member, *epoch),
+        };
+        let topology = group.topology.as_ref();
         let subtopology = topology.and_then(|topology| topology.subtopology_of(topic));
-        let current = &self.member.current;
         let assigned_in = subtopology.and_then(|subtopology| {
-            let epoch_in = |tasks: &super::AssignedTasks| {
+            let epoch_in = |tasks: &AssignedTasks| {
                 tasks.active.get(&subtopology.id).and_then(|epochs| epochs.get(&partition)).copied()
             };
+            let current = &member.current;
             epoch_in(&current.tasks).or_else(|| epoch_in(&current.pending_revocation))
         });
         match assigned_in {
-            Some(epoch) if self.member_epoch >= epoch => Ok(()),
+            Some(assigned_in) if epoch >= assigned_in => Ok(()),
             _ => Err(GroupError::StaleMemberEpoch),
         }
     }
