@@ -1,0 +1,24 @@
+import java.util.Map;
+
+/** The scenarios of Kafka Streams: each application once with the classic protocol and once with the streams protocol. */
+public final class Main {
+    interface Scenario {
+        void run() throws Exception;
+    }
+
+    private static final Map<String, Scenario> SCENARIOS = Map.ofEntries(
+        Map.entry("word-count", Applications::wordCount),
+        Map.entry("windowed-join", Applications::windowedJoin),
+        Map.entry("table", Applications::table),
+        Map.entry("two-instances", Instances::twoInstances),
+        Map.entry("exactly-once", Instances::exactlyOnce),
+        Map.entry("instance", Instances::instance),
+        Map.entry("streams-groups", StreamsGroups::streamsGroups)
+    );
+
+    public static void main(String[] words) throws Exception {
+        SCENARIOS.get(words[0]).run();
+        System.out.flush();
+        System.exit(0);
+    }
+}
