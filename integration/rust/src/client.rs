@@ -68,7 +68,7 @@ pub fn numbered(topic: &str, from: usize, to: usize) -> Vec<Record> {
 }
 
 /// Settings that make scenarios quick; `extra` wins.
-fn config(extra: &[(&str, &str)]) -> ClientConfig {
+pub fn config(extra: &[(&str, &str)]) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", bootstrap());
     config.set("topic.metadata.refresh.interval.ms", "500").set("reconnect.backoff.max.ms", "500");
@@ -153,13 +153,13 @@ pub struct Reader {
 impl Reader {
     /// `reset` is auto.offset.reset.
     pub fn at(topic: &str, partition: i32, offset: Offset, reset: &str) -> Reader {
-        let extra = [
-            ("group.id", "unused"),
-            ("enable.auto.commit", "false"),
-            ("auto.offset.reset", reset),
-            ("fetch.wait.max.ms", "200"),
-        ];
-        let inner: BaseConsumer = config(&extra).create().expect("a consumer");
+        Reader::with(topic, partition, offset, &[("auto.offset.reset", reset)])
+    }
+
+    pub fn with(topic: &str, partition: i32, offset: Offset, extra: &[(&str, &str)]) -> Reader {
+        let mut all = vec![("group.id", "unused"), ("enable.auto.commit", "false"), ("fetch.wait.max.ms", "200")];
+        all.extend_from_slice(extra);
+        let inner: BaseConsumer = config(&all).create().expect("a consumer");
         let mut places = TopicPartitionList::new();
         places.add_partition_offset(topic, partition, offset).expect("a place");
         inner.assign(&places).expect("an assignment");
@@ -258,10 +258,12 @@ impl Member {
             ("group.id", group),
             ("enable.auto.commit", "false"),
             ("auto.offset.reset", "earliest"),
-            ("heartbeat.interval.ms", "100"),
             ("fetch.wait.max.ms", "200"),
-            ("partition.assignment.strategy", "roundrobin"),
         ];
+        // The consumer protocol goes at the broker's pace, with the broker's assignors.
+        if !extra.contains(&("group.protocol", "consumer")) {
+            all.extend([("heartbeat.interval.ms", "100"), ("partition.assignment.strategy", "roundrobin")]);
+        }
         all.extend_from_slice(extra);
         let context = Commits { on_revoke: AtomicBool::new(on_revoke), assignments: AtomicUsize::new(0) };
         let inner: Arc<BaseConsumer<Commits>> =

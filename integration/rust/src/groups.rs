@@ -10,7 +10,7 @@ use crate::kit::{name_of, named, until};
 const MANUAL: (&str, &str) = ("enable.auto.commit", "false");
 
 /// How many partitions each member has, smallest first, once together they have all of them, evenly.
-fn shares(members: &[&Member], partitions: usize) -> String {
+pub fn shares(members: &[&Member], partitions: usize) -> String {
     let mut line = String::new();
     until(&format!("{} members sharing {partitions} partitions", members.len()), || {
         for m in members {
@@ -29,15 +29,15 @@ fn shares(members: &[&Member], partitions: usize) -> String {
 }
 
 pub fn groups() {
-    join_and_leave("roundrobin");
+    join_and_leave(&[]);
 }
 
 pub fn cooperative() {
-    join_and_leave("cooperative-sticky");
+    join_and_leave(&[("partition.assignment.strategy", "cooperative-sticky")]);
 }
 
 /// 1 to 5 members come and go, one at a time, while records are produced.
-fn join_and_leave(assignor: &str) {
+pub fn join_and_leave(extra: &[(&str, &str)]) {
     let (topic, group) = (named("groups"), named("group"));
     create(&topic, 6, &[]);
     let (producer, tally) = (Producer::new(&[]), Tally::shared());
@@ -51,12 +51,7 @@ fn join_and_leave(assignor: &str) {
                 }
             });
             if joins {
-                members.push(Member::join(
-                    &group,
-                    &topic,
-                    &tally,
-                    &[("partition.assignment.strategy", assignor)],
-                ));
+                members.push(Member::join(&group, &topic, &tally, extra));
             } else {
                 members.remove(0).close();
             }

@@ -1,7 +1,7 @@
 //! Waiting, names, and what every scenario needs.
 
 use std::env;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
@@ -33,6 +33,14 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 pub fn broker(command: &str) {
     let status = Command::new(env::var("BROKER_CTL").expect("BROKER_CTL")).arg(command).status();
     assert!(status.expect("BROKER_CTL runs").success(), "BROKER_CTL {command} failed");
+}
+
+/// This program again, as a process of its own, with another scenario.
+pub fn child(scenario: &str, slot: usize) -> Child {
+    let program = env::current_exe().expect("this program");
+    let mut command = Command::new(program);
+    command.arg(scenario).env("SLOT", slot.to_string()).stdout(Stdio::piped());
+    command.spawn().expect("a process")
 }
 
 /// "ok", or the error's name as librdkafka has it: MESSAGE_SIZE_TOO_LARGE.
