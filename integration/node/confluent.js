@@ -38,6 +38,25 @@ async function producer(o) {
   };
 }
 
+async function transactional(transactionalId, transactionTimeout) {
+  const p = kafka.producer({
+    ...quick, 'linger.ms': 0,
+    kafkaJS: { transactionalId, allowAutoTopicCreation: false, ...(transactionTimeout && { transactionTimeout }) },
+  });
+  await p.connect();
+  return {
+    begin: () => p.transaction(),
+    send: (topic, messages) => p.send({ topic, messages }),
+    sendOffsets: (member, topic, offsets) => p.sendOffsets({
+      consumer: member.consumer,
+      topics: [{ topic, partitions: Object.entries(offsets).map(([partition, offset]) => ({ partition: Number(partition), offset: String(offset) })) }],
+    }),
+    commit: () => p.commit(),
+    abort: () => p.abort(),
+    close: () => p.disconnect(),
+  };
+}
+
 async function join(o) {
   const member = new Member(o);
   await member.start();
@@ -48,13 +67,16 @@ class Member {
   constructor(o) {
     Object.assign(this, { o, joins: 0, fatal: null });
     this.consumer = kafka.consumer({
-      ...quick, 'heartbeat.interval.ms': 100, 'fetch.wait.max.ms': 200,
+      ...quick, 'fetch.wait.max.ms': 200,
+      // The consumer protocol goes at the broker's pace.
+      ...(o.protocol ? { 'group.protocol': o.protocol } : { 'heartbeat.interval.ms': 100 }),
+      ...(o.uncommitted && { 'isolation.level': 'read_uncommitted' }),
       ...(o.instance && { 'group.instance.id': o.instance }),
       rebalance_cb: (event) => { if (event.code === ErrorCodes.ERR__ASSIGN_PARTITIONS) this.joins++; },
       kafkaJS: {
         groupId: o.group, fromBeginning: o.reset !== 'latest', allowAutoTopicCreation: false,
         autoCommit: o.commit !== 'manual', autoCommitInterval: 100,
-        partitionAssigners: [o.cooperative ? PartitionAssigners.cooperativeSticky : PartitionAssigners.roundRobin],
+        ...(!o.protocol && { partitionAssigners: [o.cooperative ? PartitionAssigners.cooperativeSticky : PartitionAssigners.roundRobin] }),
         logger: logTo((text) => this.note(text)),
       },
     });
@@ -64,9 +86,13 @@ class Member {
     await consumer.connect();
     await consumer.subscribe({ topics: [o.pattern ?? o.topic] });
     await consumer.run({
-      eachMessage: async ({ topic, partition, message }) => {
+      ...(o.handleBatch && {
+        eachBatchAutoResolve: true,
+        eachBatch: ({ batch }) => o.handleBatch(this, batch),
+      }),
+      ...(!o.handleBatch && { eachMessage: async ({ topic, partition, message }) => {
         o.handle({ ...message, topic, partition, offset: Number(message.offset), timestampMs: Number(message.timestamp) });
-      },
+      } }),
     });
     (o.seek ?? []).forEach((offset, partition) => consumer.seek({ topic: o.topic, partition, offset: String(offset) }));
   }
@@ -153,4 +179,4 @@ function nameOf(error) {
   return Object.keys(CODES.ERRORS).find((name) => CODES.ERRORS[name] === inner.code) ?? inner.name;
 }
 
-module.exports = { admin, idempotent, join, nameOf, producer, watchesPattern };
+module.exports = { admin, idempotent, join, nameOf, producer, transactional, watchesPattern };

@@ -14,7 +14,7 @@ function shares(members, partitions) {
 }
 
 // 1 to 5 members come and go, one at a time, while records are produced.
-async function joinAndLeave(client, cooperative) {
+async function joinAndLeave(client, kind) {
   const [topic, group] = [named('groups'), named('group')];
   await create(client, topic, 6);
   // Idempotent: KafkaJS sends again after a late answer, and that would count as records consumed twice.
@@ -34,7 +34,7 @@ async function joinAndLeave(client, cooperative) {
   };
   for (let i = 0; i < 5; i++) {
     await step(async () => {
-      members.push(await client.join({ group, topic, cooperative, commit: 'each', handle: tally.handle }));
+      members.push(await client.join({ group, topic, ...kind, commit: 'each', handle: tally.handle }));
     });
   }
   for (let i = 0; i < 4; i++) {
@@ -50,8 +50,8 @@ async function joinAndLeave(client, cooperative) {
   say(`delivered ${sent}, duplicates ${tally.count - tally.distinct}, lost ${sent - tally.distinct}, committed ${total}`);
 }
 
-const groups = (client) => joinAndLeave(client, false);
-const cooperative = (client) => joinAndLeave(client, true);
+const groups = (client) => joinAndLeave(client, {});
+const cooperative = (client) => joinAndLeave(client, { cooperative: true });
 
 // `static` is a reserved word.
 async function staticMembers(client) {
@@ -198,3 +198,4 @@ async function regex(client) {
 }
 
 module.exports = { groups, cooperative, static: staticMembers, commit, reset, pause, regex };
+for (const [name, value] of Object.entries({ joinAndLeave, shares })) Object.defineProperty(module.exports, name, { value, enumerable: false });

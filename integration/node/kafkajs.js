@@ -42,8 +42,26 @@ async function producer(o) {
   };
 }
 
+// It asks for its producer id with its first transaction.
+async function transactional(transactionalId, transactionTimeout) {
+  const p = kafka.producer({
+    allowAutoTopicCreation: false, transactionalId, idempotent: true, maxInFlightRequests: 1, retry: { retries: 20 },
+    ...(transactionTimeout && { transactionTimeout }),
+  });
+  await p.connect();
+  let transaction;
+  return {
+    begin: async () => { transaction = await p.transaction(); },
+    send: (topic, messages) => transaction.send({ topic, messages, acks: -1 }),
+    commit: () => transaction.commit(),
+    abort: () => transaction.abort(),
+    close: () => p.disconnect(),
+  };
+}
+
 async function join(o) {
   const consumer = kafka.consumer({
+    readUncommitted: o.uncommitted ?? false,
     groupId: o.group, allowAutoTopicCreation: false, maxWaitTimeInMs: 200, heartbeatInterval: 100, metadataMaxAge: 500,
     partitionAssigners: [PartitionAssigners.roundRobin],
   });
@@ -155,4 +173,4 @@ function nameOf(error) {
   return error.name;
 }
 
-module.exports = { admin, idempotent, join, nameOf, producer };
+module.exports = { admin, idempotent, join, nameOf, producer, transactional };

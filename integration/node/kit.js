@@ -1,6 +1,6 @@
 'use strict';
 
-const { execFile } = require('node:child_process');
+const { execFile, spawn } = require('node:child_process');
 const { promisify } = require('node:util');
 
 const runId = process.env.RUN_ID;
@@ -46,6 +46,17 @@ async function outcome(client, call) {
 async function broker(command) {
   await promisify(execFile)(process.env.BROKER_CTL, [command]);
 }
+
+// This program again, as a process of its own, with another scenario. Its lines are heard one by one.
+function child(scenario, slot, hear) {
+  const process_ = spawn(process.execPath, [process.argv[1], process.argv[2], scenario], {
+    env: { ...process.env, SLOT: String(slot) }, stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  require('node:readline').createInterface({ input: process_.stdout }).on('line', hear);
+  return process_;
+}
+
+const hasEnded = (process_) => process_.exitCode !== null || process_.signalCode !== null;
 
 const place = (topic, partition) => `${topic}/${partition}`;
 
@@ -115,6 +126,6 @@ async function read(client, topic, n, seek) {
 }
 
 module.exports = {
-  Tally, asAdmin, bootstrap, broker, create, named, numbered, outcome, pauseMs, place, produce, read, runId, say, until,
+  Tally, asAdmin, bootstrap, broker, child, create, hasEnded, named, numbered, outcome, pauseMs, place, produce, read, runId, say, until,
   within,
 };

@@ -7,12 +7,13 @@
 //   join({group, topic, pattern, instance, cooperative, reset, commit, handle, seek}) -> member
 //        member: assigned(), rebalances(), commit(topic, partition, next, metadata), pause(topic, partition),
 //        resume(topic, partition), error(), close()
+//   transactional(id, timeoutMs)         -> {begin(), send(topic, records), sendOffsets(member, topic, offsets), commit(), abort(), close()}
 //   admin()                              -> see the adapters
 //   nameOf(error)                        Kafka's name of an error
 'use strict';
 
 const adapters = { kafkajs: './kafkajs', 'confluent-javascript': './confluent' };
-const scenarios = { ...require('./records'), ...require('./groups'), ...require('./lifecycle') };
+const scenarios = { ...require('./records'), ...require('./groups'), ...require('./lifecycle'), ...require('./transactions'), ...require('./exactly-once'), ...require('./new-protocol') };
 
 async function main([client, scenario]) {
   if (!adapters[client] || !scenarios[scenario]) {
