@@ -1,8 +1,8 @@
 //! What the group coordinator is told of the configuration.
 
-use crate::config::ServerConfig;
 use crate::config::key::Value;
-use crate::coordinator::group::{GroupConfig, Ranged, StreamsConfig};
+use crate::config::{ServerConfig, ShareConfig};
+use crate::coordinator::group::{GroupConfig, Ranged, ShareGroupConfig, StreamsConfig};
 
 pub fn group_config(config: &ServerConfig) -> GroupConfig {
     GroupConfig {
@@ -13,7 +13,20 @@ pub fn group_config(config: &ServerConfig) -> GroupConfig {
         offset_metadata_max_bytes: size(config.offset_metadata_max_bytes),
         offsets_retention_ms: config.offsets_retention_ms,
         offsets_retention_check_interval_ms: config.offsets_retention_check_interval_ms,
+        share: share_config(config),
         streams: streams_config(config),
+    }
+}
+
+fn share_config(config: &ServerConfig) -> ShareGroupConfig {
+    let share = ShareConfig::new(config);
+    let ranged = |name| ranged(config, "group.share", name);
+    ShareGroupConfig {
+        session_timeout_ms: ranged("session.timeout.ms"),
+        heartbeat_interval_ms: ranged("heartbeat.interval.ms"),
+        assignment_interval_ms: ranged("assignment.interval.ms"),
+        max_size: size(share.max_size),
+        initialize_retry_interval_ms: share.initialize_retry_interval_ms,
     }
 }
 

@@ -83,37 +83,41 @@ pub struct Broker {
 impl Broker {
     pub fn new(config: Arc<ServerConfig>, clock: Clock, cluster: Cluster, logs: Arc<Logs>) -> Arc<Broker> {
         let sessions = usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0);
-        let broker = Arc::new_cyclic(|broker| Broker {
-            groups: GroupCoordinator::new(
-                group_config::group_config(&config),
-                Arc::new(InternalTopicLog::new(CONSUMER_OFFSETS, broker.clone())),
-                Arc::new(PresentImage(broker.clone())),
-                clock.clone(),
-            ),
-            share: ShareGroups::new(broker.clone(), &ShareConfig::new(&config), clock.clone()),
-            share_states: ShareCoordinator::new(
+        let broker = Arc::new_cyclic(|broker| {
+            let share_states = ShareCoordinator::new(
                 share_coordinator_config(&config),
                 Arc::new(InternalTopicLog::new(SHARE_GROUP_STATE, broker.clone())),
                 Arc::new(PresentImage(broker.clone())),
                 clock.clone(),
-            ),
-            transactions: TransactionCoordinator::new(
-                transaction_config(&config),
-                Arc::new(InternalTopicLog::new(TRANSACTION_STATE, broker.clone())),
-                Arc::new(PresentImage(broker.clone())),
-                Arc::new(Peers(broker.clone())),
-                clock.clone(),
-            ),
-            clock,
-            cluster,
-            fetch_sessions: FetchSessions::new(sessions),
-            fetch_memory: Arc::default(),
-            loggers: Loggers::default(),
-            config: RwLock::new(config),
-            partitions: Partitions::new(logs),
-            producer_ids: ProducerIds::default(),
-            streams_topics: StreamsTopics::default(),
-            retention_checks: RetentionChecks::default(),
+            );
+            Broker {
+                groups: GroupCoordinator::new(
+                    group_config::group_config(&config),
+                    Arc::new(InternalTopicLog::new(CONSUMER_OFFSETS, broker.clone())),
+                    Arc::new(PresentImage(broker.clone())),
+                    clock.clone(),
+                    Arc::clone(&share_states),
+                ),
+                share: ShareGroups::new(broker.clone(), &ShareConfig::new(&config), clock.clone()),
+                share_states,
+                transactions: TransactionCoordinator::new(
+                    transaction_config(&config),
+                    Arc::new(InternalTopicLog::new(TRANSACTION_STATE, broker.clone())),
+                    Arc::new(PresentImage(broker.clone())),
+                    Arc::new(Peers(broker.clone())),
+                    clock.clone(),
+                ),
+                clock,
+                cluster,
+                fetch_sessions: FetchSessions::new(sessions),
+                fetch_memory: Arc::default(),
+                loggers: Loggers::default(),
+                config: RwLock::new(config),
+                partitions: Partitions::new(logs),
+                producer_ids: ProducerIds::default(),
+                streams_topics: StreamsTopics::default(),
+                retention_checks: RetentionChecks::default(),
+            }
         });
         broker.broker_config_changed();
         broker

@@ -16,11 +16,14 @@ pub struct ShareConfig {
     pub delivery_count_limit: i32,
     pub partition_max_record_locks: i64,
     pub max_share_sessions: i32,
+    pub max_size: i32,
+    pub initialize_retry_interval_ms: i64,
 }
 
 impl ShareConfig {
     pub fn new(config: &ServerConfig) -> ShareConfig {
         let coordinator = |name: &str| int(config, &format!("share.coordinator.{name}"));
+        let group = |name: &str| int(config, &format!("group.share.{name}"));
         ShareConfig {
             state_topic_num_partitions: coordinator("state.topic.num.partitions"),
             state_topic_replication_factor: coordinator("state.topic.replication.factor"),
@@ -32,6 +35,8 @@ impl ShareConfig {
             delivery_count_limit: int(config, "group.share.delivery.count.limit"),
             partition_max_record_locks: int(config, "group.share.partition.max.record.locks").into(),
             max_share_sessions: int(config, "group.share.max.share.sessions"),
+            max_size: group("max.size"),
+            initialize_retry_interval_ms: group("initialize.retry.interval.ms").into(),
         }
     }
 }

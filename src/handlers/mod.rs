@@ -15,11 +15,13 @@ mod topic_answers;
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_configs;
+mod alter_share_group_offsets;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
 mod delete_records;
+mod delete_share_group_offsets;
 mod delete_share_group_state;
 mod delete_topics;
 mod describe_cluster;
@@ -27,6 +29,7 @@ mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
+mod describe_share_group_offsets;
 mod describe_topic_partitions;
 mod describe_transactions;
 mod end_txn;
@@ -54,6 +57,8 @@ mod read_share_group_state_summary;
 mod share_acknowledge;
 mod share_acknowledgements;
 mod share_fetch;
+mod share_group_describe;
+mod share_group_heartbeat;
 mod streams_group_describe;
 mod streams_group_heartbeat;
 mod sync_group;
@@ -66,10 +71,11 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use ottla_protocol::messages::{
-    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiVersionsRequest,
-    CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest,
-    DeleteShareGroupStateRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
-    DescribeGroupsRequest, DescribeLogDirsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
+    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, AlterShareGroupOffsetsRequest,
+    ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
+    DeleteRecordsRequest, DeleteShareGroupOffsetsRequest, DeleteShareGroupStateRequest, DeleteTopicsRequest,
+    DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
+    DescribeProducersRequest, DescribeShareGroupOffsetsRequest, DescribeTopicPartitionsRequest,
     DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest,
     GetTelemetrySubscriptionsRequest, HeartbeatRequest, IncrementalAlterConfigsRequest,
     InitProducerIdRequest, InitializeShareGroupStateRequest, JoinGroupRequest, LeaveGroupRequest,
@@ -77,8 +83,8 @@ use ottla_protocol::messages::{
     MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
     OffsetForLeaderEpochRequest, ProduceRequest, ReadShareGroupStateRequest,
     ReadShareGroupStateSummaryRequest, Request, ShareAcknowledgeRequest, ShareFetchRequest,
-    StreamsGroupDescribeRequest, StreamsGroupHeartbeatRequest, SyncGroupRequest, WriteShareGroupStateRequest,
-    WriteTxnMarkersRequest,
+    ShareGroupDescribeRequest, ShareGroupHeartbeatRequest, StreamsGroupDescribeRequest,
+    StreamsGroupHeartbeatRequest, SyncGroupRequest, WriteShareGroupStateRequest, WriteTxnMarkersRequest,
 };
 use ottla_protocol::request::{self, RequestError};
 use ottla_protocol::shapes;
@@ -189,6 +195,8 @@ static TABLE: LazyLock<Vec<Api>> = LazyLock::new(|| {
             .not_advertised(),
         row::<ListConfigResourcesRequest, _, _>(0..=1, Cluster, list_config_resources::handle),
         row::<DescribeTopicPartitionsRequest, _, _>(0..=0, PerResource, describe_topic_partitions::handle),
+        row::<ShareGroupHeartbeatRequest, _, _>(1..=1, PerResource, share_group_heartbeat::handle),
+        row::<ShareGroupDescribeRequest, _, _>(1..=1, PerResource, share_group_describe::handle),
         row::<ShareFetchRequest, _, _>(1..=2, PerResource, share_fetch::handle),
         row::<ShareAcknowledgeRequest, _, _>(1..=2, PerResource, share_acknowledge::handle),
         row::<InitializeShareGroupStateRequest, _, _>(0..=0, Cluster, initialize_share_group_state::handle),
@@ -202,6 +210,13 @@ static TABLE: LazyLock<Vec<Api>> = LazyLock::new(|| {
         ),
         row::<StreamsGroupHeartbeatRequest, _, _>(0..=0, PerResource, streams_group_heartbeat::handle),
         row::<StreamsGroupDescribeRequest, _, _>(0..=0, PerResource, streams_group_describe::handle),
+        row::<DescribeShareGroupOffsetsRequest, _, _>(
+            0..=1,
+            PerResource,
+            describe_share_group_offsets::handle,
+        ),
+        row::<AlterShareGroupOffsetsRequest, _, _>(0..=0, PerResource, alter_share_group_offsets::handle),
+        row::<DeleteShareGroupOffsetsRequest, _, _>(0..=0, PerResource, delete_share_group_offsets::handle),
     ]
 });
 

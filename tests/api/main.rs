@@ -35,6 +35,7 @@ mod retention;
 mod share_acknowledge;
 mod share_fetch;
 mod share_group_state;
+mod share_groups;
 mod share_member;
 mod streams_group_describe;
 mod streams_group_heartbeat;

@@ -1,6 +1,6 @@
 //! What a group coordinator is told by the configuration, under Kafka's names.
 
-use super::streams::StreamsConfig;
+use super::{ShareGroupConfig, StreamsConfig};
 use crate::coordinator::ClusterView;
 
 /// Limits and delays of groups. The defaults are Kafka's, but for the initial delay.
@@ -21,6 +21,7 @@ pub struct GroupConfig {
     pub offsets_retention_ms: i64,
     /// `offsets.retention.check.interval.ms`.
     pub offsets_retention_check_interval_ms: i64,
+    pub share: ShareGroupConfig,
     pub streams: StreamsConfig,
 }
 
@@ -55,6 +56,7 @@ impl Default for GroupConfig {
             offset_metadata_max_bytes: 4096,
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1000,
             offsets_retention_check_interval_ms: 10 * 60 * 1000,
+            share: ShareGroupConfig::default(),
             streams: StreamsConfig::default(),
         }
     }

@@ -139,6 +139,14 @@ impl HardState {
         }
     }
 
+    /// All share groups.
+    pub fn share_groups(&self) -> impl Iterator<Item = (&StrBytes, &ShareGroup)> {
+        self.groups.iter().filter_map(|(group_id, group)| match group {
+            HardGroup::Share(group) => Some((group_id, &**group)),
+            _ => None,
+        })
+    }
+
     pub fn streams_group(&self, group_id: &StrBytes) -> Option<&StreamsGroup> {
         match self.groups.get(group_id) {
             Some(HardGroup::Streams(group)) => Some(group),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answer, Effect, GroupConfig, GroupOutcome, GroupRecord, GroupShard, TimerKey};
+use super::{Answer, Effect, Errand, GroupConfig, GroupOutcome, GroupRecord, GroupShard, TimerKey};
 use crate::coordinator::timers::Timers;
 use crate::coordinator::view::TestView;
 use crate::coordinator::{Machine, Ticket};
@@ -18,6 +18,8 @@ pub struct World {
     pub failing_appends: u32,
     /// How often the shard was read again; who waited then was told that the coordinator is gone.
     pub reloads: u32,
+    /// Errands that nobody has run yet.
+    pub errands: Vec<Errand>,
     /// The topics that there are.
     pub view: TestView,
     timers: Timers<TimerKey>,
@@ -35,6 +37,7 @@ impl World {
             answers: BTreeMap::new(),
             failing_appends: 0,
             reloads: 0,
+            errands: Vec::new(),
             view: TestView::default(),
             timers: Timers::default(),
             last_ticket: 0,
@@ -70,7 +73,7 @@ impl World {
                 }
                 Effect::SetTimer(key, at_ms) => self.timers.set(key, at_ms),
                 Effect::CancelTimer(key) => self.timers.cancel(&key),
-                Effect::Errand(errand) => match errand {},
+                Effect::Errand(errand) => self.errands.push(errand),
             }
         }
         Some(response)

@@ -4,7 +4,7 @@
 use ottla_protocol::StrBytes;
 
 use super::hard::HardGroup;
-use super::{ClassicGroup, ConsumerGroup, GroupError, GroupRecord, GroupShard, ShareGroup, State};
+use super::{ClassicGroup, ConsumerGroup, GroupError, GroupRecord, GroupShard, State};
 
 /// A group of any kind.
 pub trait AnyGroup {
@@ -140,41 +140,6 @@ impl AnyGroup for ConsumerGroup {
 
     fn retention(&self) -> Retention {
         Retention::SinceCommit
-    }
-
-    fn tombstones(&self, _group_id: &StrBytes) -> Vec<GroupRecord> {
-        Vec::new()
-    }
-}
-
-impl AnyGroup for ShareGroup {
-    fn group_type(&self) -> &'static str {
-        "share"
-    }
-
-    fn protocol_type(&self) -> StrBytes {
-        StrBytes::from_static_str("share")
-    }
-
-    fn state_name(&self) -> &'static str {
-        "Empty"
-    }
-
-    fn is_empty(&self) -> bool {
-        true
-    }
-
-    fn is_subscribed_to(&self, _topic: &StrBytes) -> bool {
-        false
-    }
-
-    fn retention(&self) -> Retention {
-        Retention::Endless
-    }
-
-    /// Its offsets are not here but in the share coordinator's state.
-    fn check_offset_delete(&self) -> Result<(), GroupError> {
-        Err(GroupError::GroupIdNotFound)
     }
 
     fn tombstones(&self, _group_id: &StrBytes) -> Vec<GroupRecord> {

@@ -53,7 +53,7 @@ pub use consumer::{ConsumerGroup, ConsumerRecord};
 pub use error::{GroupError, Refusal};
 pub use hard::{CommittedOffset, GroupRecord, HardGroup, HardState, LoggedGroup, LoggedMember};
 pub use life::{AnyGroup, Retention};
-pub use share::{ShareGroup, ShareRecord};
+pub use share::{ShareErrand, ShareGroup, ShareGroupConfig, ShareRecord};
 pub use streams::{StreamsConfig, StreamsGroup, StreamsRecord};
 
 use ottla_protocol::batch::RecordBatch;
@@ -81,7 +81,10 @@ pub type Effect = super::Effect<Answer, TimerKey, Errand>;
 
 /// What a group asks of others.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Errand {}
+pub enum Errand {
+    /// To the share coordinator.
+    Share(ShareErrand),
+}
 
 /// A late answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,6 +98,11 @@ pub enum Answer {
 pub enum TimerKey {
     /// `session.timeout.ms` of a member.
     Session {
+        group_id: StrBytes,
+        member_id: StrBytes,
+    },
+    /// `group.share.session.timeout.ms` of a member of a share group.
+    ShareSession {
         group_id: StrBytes,
         member_id: StrBytes,
     },
@@ -147,10 +155,13 @@ impl Machine for GroupShard {
                 HardGroup::Classic(logged) => {
                     self.loaded_group(group_id, ClassicGroup::from_logged(logged), now_ms, &mut outcome);
                 }
+                HardGroup::Share(group) => {
+                    outcome.effects.extend(self.loaded_share_group(group_id, group, now_ms, view));
+                }
                 HardGroup::Streams(group) => {
                     self.loaded_streams_group(group_id, group, now_ms, view, &mut outcome);
                 }
-                HardGroup::Consumer(_) | HardGroup::Share(_) => {}
+                HardGroup::Consumer(_) => {}
             }
         }
         for (group_id, _) in self.hard.all_offsets().filter(|(group_id, _)| !self.hard.has(group_id)) {
@@ -163,6 +174,9 @@ impl Machine for GroupShard {
     fn expire(&self, key: &TimerKey, now_ms: i64, view: &dyn ClusterView) -> GroupOutcome<()> {
         match key {
             TimerKey::Session { group_id, member_id } => self.expire_session(group_id, member_id, now_ms),
+            TimerKey::ShareSession { group_id, member_id } => {
+                self.expire_share_session(group_id, member_id, view)
+            }
             TimerKey::Join { group_id } => self.expire_join(group_id, now_ms),
             TimerKey::Sync { group_id } => self.expire_sync(group_id, now_ms),
             TimerKey::Streams(timer) => self.expire_streams(timer, now_ms, view),

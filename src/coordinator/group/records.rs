@@ -9,7 +9,7 @@ use ottla_protocol::record_formats::group::group_metadata_value::MemberMetadata;
 use ottla_protocol::wire::WireError;
 
 use super::super::batches::{self, BatchError};
-use super::{CommittedOffset, GroupRecord, LoggedGroup, LoggedMember, streams};
+use super::{CommittedOffset, GroupRecord, LoggedGroup, LoggedMember, share, streams};
 
 /// GroupMetadataValue without tagged fields, as Kafka still writes it.
 const GROUP_VERSION: i16 = 3;
@@ -65,7 +65,9 @@ fn to_format(record: &GroupRecord) -> (formats::GroupRecord, i16) {
             (formats::GroupRecord::GroupMetadata(key, group.as_ref().map(to_group_value)), GROUP_VERSION)
         }
         GroupRecord::Consumer { record, .. } => match *record {},
-        GroupRecord::Share { record, .. } => match *record {},
+        GroupRecord::Share { group_id, record } => {
+            (share::records::to_format(group_id, record), share::records::VERSION)
+        }
         GroupRecord::Streams { group_id, record } => {
             (streams::records::to_format(group_id, record), streams::records::VERSION)
         }
@@ -115,7 +117,9 @@ fn from_format(format: formats::GroupRecord) -> Option<GroupRecord> {
         formats::GroupRecord::GroupMetadata(key, value) => {
             GroupRecord::Group { group_id: key.group, group: value.map(from_group_value) }
         }
-        other => return streams::records::from_format(other).ok(),
+        other => {
+            return streams::records::from_format(other).or_else(share::records::from_format).ok();
+        }
     })
 }
 

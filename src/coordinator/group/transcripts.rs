@@ -377,7 +377,7 @@ fn show_described(group: &DescribedGroup) -> Vec<String> {
 fn show_record(record: &GroupRecord) -> String {
     match record {
         GroupRecord::Consumer { record, .. } => match *record {},
-        GroupRecord::Share { record, .. } => match *record {},
+        GroupRecord::Share { group_id, record } => format!("{group_id} {record:?}"),
         GroupRecord::Streams { group_id, record } => format!("{group_id} {record:?}"),
         GroupRecord::Group { group_id, group: None } => format!("{group_id} gone"),
         GroupRecord::Group { group_id, group: Some(group) } => {

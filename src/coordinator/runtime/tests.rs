@@ -12,6 +12,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::coordinator::group::commands::*;
 use crate::coordinator::group::{GroupConfig, GroupError};
+use crate::coordinator::share::ShareCoordinatorConfig;
 use crate::coordinator::view::TestView;
 use crate::coordinator::{ClusterSource, ClusterView};
 
@@ -84,9 +85,16 @@ impl CoordinatorLog for TestLog {
     }
 }
 
+fn new_coordinator(config: GroupConfig, log: Arc<dyn CoordinatorLog>) -> Arc<GroupCoordinator> {
+    let (cluster, clock) = (Arc::new(NoTopics), Clock::default());
+    let share_config = ShareCoordinatorConfig::default();
+    let states = ShareCoordinator::new(share_config, Arc::clone(&log), cluster.clone(), clock.clone());
+    GroupCoordinator::new(config, log, cluster, clock, states)
+}
+
 fn coordinator(log: &Arc<TestLog>) -> Arc<GroupCoordinator> {
     let log: Arc<dyn CoordinatorLog> = log.clone();
-    GroupCoordinator::new(GroupConfig::default(), log, Arc::new(NoTopics), Clock::default())
+    new_coordinator(GroupConfig::default(), log)
 }
 
 fn text(text: &'static str) -> StrBytes {
@@ -196,7 +204,7 @@ async fn a_silent_member_is_removed_by_the_alarm() {
     let log = TestLog::new();
     let as_log: Arc<dyn CoordinatorLog> = log.clone();
     let config = GroupConfig { min_session_timeout_ms: 1, ..GroupConfig::default() };
-    let coordinator = GroupCoordinator::new(config, as_log, Arc::new(NoTopics), Clock::default());
+    let coordinator = new_coordinator(config, as_log);
     let joined = coordinator.join(join(&coordinator, text(""), 30_000)).await.expect("a place");
     assert_eq!(joined.generation_id, 1);
     // A shorter session from now on: the alarm has to be brought forward.

@@ -17,6 +17,7 @@ impl GroupCoordinator {
     }
 
     pub async fn delete(self: &Arc<Self>, group_id: &StrBytes) -> Result<(), GroupError> {
+        self.forget_share_group(group_id).await?;
         let shard = self.shard_of(group_id)?;
         shard.run(|machine, _, _| machine.delete(group_id)).await?
     }

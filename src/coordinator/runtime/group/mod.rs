@@ -5,6 +5,7 @@
 mod admin;
 mod classic;
 mod offsets;
+mod share;
 mod streams;
 
 use std::sync::{Arc, Weak};
@@ -13,7 +14,7 @@ use ottla_protocol::StrBytes;
 
 use super::shard::{Shard, ShardError};
 use super::shards::Shards;
-use super::{CoordinatorLog, LogError};
+use super::{CoordinatorLog, LogError, ShareCoordinator};
 use crate::clock::Clock;
 use crate::coordinator::group::{Errand, GroupConfig, GroupError, GroupShard, Refusal};
 use crate::coordinator::{ClusterSource, Ticket};
@@ -22,6 +23,8 @@ use crate::coordinator::{ClusterSource, Ticket};
 #[derive(Debug)]
 pub struct GroupCoordinator {
     shards: Arc<Shards<GroupShard>>,
+    /// Keeps how far share groups are.
+    share_states: Arc<ShareCoordinator>,
 }
 
 impl GroupCoordinator {
@@ -31,6 +34,7 @@ impl GroupCoordinator {
         log: Arc<dyn CoordinatorLog>,
         cluster: Arc<dyn ClusterSource>,
         clock: Clock,
+        share_states: Arc<ShareCoordinator>,
     ) -> Arc<Self> {
         Arc::new_cyclic(|coordinator: &Weak<Self>| {
             let coordinator = coordinator.clone();
@@ -39,7 +43,7 @@ impl GroupCoordinator {
                     tokio::spawn(coordinator.perform(partition, errand));
                 }
             };
-            GroupCoordinator { shards: Shards::new(config, log, cluster, clock, errands) }
+            GroupCoordinator { shards: Shards::new(config, log, cluster, clock, errands), share_states }
         })
     }
 
@@ -65,7 +69,9 @@ impl GroupCoordinator {
 
     /// Does what a shard asked of others, and tells the shard of `partition` what became of it.
     async fn perform(self: Arc<Self>, _partition: i32, errand: Errand) {
-        match errand {}
+        match errand {
+            Errand::Share(errand) => self.run_share_errand(errand).await,
+        }
     }
 
     /// For what members ask: Kafka looks for the group's name before it asks whether the coordinator is here.

@@ -35,6 +35,7 @@ impl GroupCoordinator {
     pub async fn topic_deleted(self: &Arc<Self>, name: &StrBytes, topic_id: Uuid) -> Result<(), GroupError> {
         for shard in self.shards.all() {
             shard.run(|machine, _, _| machine.topic_deleted(name, topic_id)).await?;
+            shard.run(|machine, _, view| machine.share_topics_deleted(&[topic_id], view)).await?;
         }
         Ok(())
     }
