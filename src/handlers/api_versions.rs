@@ -32,8 +32,13 @@ pub fn unsupported(key: i16, version: i16, correlation_id: i32) -> Result<Pendin
 
 /// Features whose APIs are served. The others stand in the metadata log, for a Kafka that opens it, but a client that
 /// were told of them would use what is not here.
-const SERVED_FEATURES: [&str; 4] =
-    ["eligible.leader.replicas.version", KRAFT_VERSION, "metadata.version", "streams.version"];
+const SERVED_FEATURES: [&str; 5] = [
+    "eligible.leader.replicas.version",
+    KRAFT_VERSION,
+    "metadata.version",
+    "streams.version",
+    "transaction.version",
+];
 const KRAFT_VERSION: &str = "kraft.version";
 /// Before it, a client cannot read a lowest level of 0; Kafka leaves such features out.
 const LEVEL_ZERO_SINCE: i16 = 4;
