@@ -11,7 +11,7 @@
 //! | `log.rs` | what the broker lends: the partitions of an internal topic |
 //! | `group/` | the group coordinator, as handlers call it |
 //! | `share.rs` | the share coordinator |
-//! | `transaction.rs` | the transaction coordinator, as handlers and the produce path call it |
+//! | `transaction/` | the transaction coordinator, as handlers and the produce path call it |
 
 mod alarm;
 mod group;
@@ -21,6 +21,8 @@ mod shards;
 mod share;
 mod transaction;
 
+#[cfg(test)]
+mod test_log;
 #[cfg(test)]
 mod tests;
 

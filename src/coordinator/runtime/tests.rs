@@ -1,89 +1,17 @@
 //! The runtime over a log in memory that can be slow, and can fail.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ottla_protocol::StrBytes;
-use ottla_protocol::batch::RecordBatch;
-use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::test_log::{NoTopics, TestLog};
 use super::*;
 use crate::clock::Clock;
 use crate::coordinator::group::commands::*;
 use crate::coordinator::group::{GroupConfig, GroupError};
 use crate::coordinator::share::ShareCoordinatorConfig;
-use crate::coordinator::view::TestView;
-use crate::coordinator::{ClusterSource, ClusterView};
-
-/// A cluster without topics.
-struct NoTopics;
-
-impl ClusterSource for NoTopics {
-    fn view(&self) -> Arc<dyn ClusterView> {
-        Arc::new(TestView::default())
-    }
-}
-
-/// A log whose appends are committed when the test says so.
-struct TestLog {
-    batches: Mutex<Vec<(i32, RecordBatch)>>,
-    /// How many appends are committed; `i64::MAX` for all.
-    committed: watch::Sender<i64>,
-    /// The next append fails when it is its turn to be committed.
-    is_failing: Mutex<bool>,
-}
-
-impl TestLog {
-    fn new() -> Arc<Self> {
-        let (committed, _) = watch::channel(i64::MAX);
-        Arc::new(TestLog { batches: Mutex::new(Vec::new()), committed, is_failing: Mutex::new(false) })
-    }
-
-    fn commit(&self, count: i64) {
-        self.committed.send_replace(count);
-    }
-
-    fn fail_next(&self) {
-        *self.is_failing.lock().unwrap() = true;
-    }
-
-    fn appended(&self) -> i64 {
-        self.batches.lock().unwrap().len() as i64
-    }
-}
-
-impl CoordinatorLog for TestLog {
-    fn partitions(&self) -> Option<i32> {
-        Some(3)
-    }
-
-    fn create(&self) -> LogFuture<()> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn append(&self, partition: i32, batch: RecordBatch) -> LogFuture<()> {
-        let mut committed = self.committed.subscribe();
-        let fails = std::mem::take(&mut *self.is_failing.lock().unwrap());
-        let mut batches = self.batches.lock().unwrap();
-        let place = batches.len() as i64;
-        if !fails {
-            batches.push((partition, batch));
-        }
-        Box::pin(async move {
-            committed.wait_for(|count| *count > place).await.map_err(|_| LogError::Unavailable)?;
-            if fails { Err(LogError::Unavailable) } else { Ok(()) }
-        })
-    }
-
-    fn read(&self, partition: i32, offset: i64) -> LogFuture<Vec<RecordBatch>> {
-        // Every batch counts from 0 here, so all are read at once.
-        let batches = self.batches.lock().unwrap();
-        let of_partition = batches.iter().filter(|(of, _)| *of == partition && offset == 0);
-        let found: Vec<RecordBatch> = of_partition.map(|(_, batch)| batch.clone()).collect();
-        Box::pin(async move { Ok(found) })
-    }
-}
 
 fn new_coordinator(config: GroupConfig, log: Arc<dyn CoordinatorLog>) -> Arc<GroupCoordinator> {
     let (cluster, clock) = (Arc::new(NoTopics), Clock::default());

@@ -3,6 +3,9 @@
 //!
 //! Enters: commands. Leaves: answers, once the log has what they rest on; markers to the partitions' leaders.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
