@@ -15,7 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("storage/src", &["bytes", "crc32c", "ottla_protocol", "rustix", "tracing", "uuid"]),
     ("src/config", &["bytes", "kafka_protocol", "ottla_protocol", "ottla_storage", "uuid"]),
     ("src/metadata", &["bytes", "imbl", "kafka_protocol", "ottla_protocol", "uuid"]),
-    ("src/coordinator", &["bytes", "kafka_protocol", "ottla_protocol", "uuid", "xxhash_rust"]),
+    ("src/coordinator", &["bytes", "kafka_protocol", "ottla_protocol", "regex", "uuid", "xxhash_rust"]),
     (
         "src/broker",
         &[
