@@ -2,6 +2,8 @@
 
 use crate::config::key::Value;
 use crate::config::{ServerConfig, ShareConfig};
+use crate::coordinator::group::assignors::Assignor;
+use crate::coordinator::group::consumer::ConsumerConfig;
 use crate::coordinator::group::{GroupConfig, Ranged, ShareGroupConfig, StreamsConfig};
 
 pub fn group_config(config: &ServerConfig) -> GroupConfig {
@@ -14,7 +16,26 @@ pub fn group_config(config: &ServerConfig) -> GroupConfig {
         offsets_retention_ms: config.offsets_retention_ms,
         offsets_retention_check_interval_ms: config.offsets_retention_check_interval_ms,
         share: share_config(config),
+        consumer: consumer_config(config),
         streams: streams_config(config),
+    }
+}
+
+fn consumer_config(config: &ServerConfig) -> ConsumerConfig {
+    let ranged = |name| ranged(config, "group.consumer", name);
+    let assignors = match config.value("group.consumer.assignors") {
+        Some(Value::List(names)) => names.iter().filter_map(|name| Assignor::by_name(name)).collect(),
+        _ => Assignor::ALL.to_vec(),
+    };
+    let regex_refresh_interval_ms =
+        int(config, "group.consumer.regex.refresh.interval.ms").unwrap_or(i32::MAX);
+    ConsumerConfig {
+        session_timeout_ms: ranged("session.timeout.ms"),
+        heartbeat_interval_ms: ranged("heartbeat.interval.ms"),
+        assignment_interval_ms: ranged("assignment.interval.ms"),
+        max_size: size(int(config, "group.consumer.max.size").unwrap_or(i32::MAX)),
+        assignors,
+        regex_refresh_interval_ms: regex_refresh_interval_ms.into(),
     }
 }
 

@@ -32,8 +32,9 @@ pub fn unsupported(key: i16, version: i16, correlation_id: i32) -> Result<Pendin
 
 /// Features whose APIs are served. The others stand in the metadata log, for a Kafka that opens it, but a client that
 /// were told of them would use what is not here.
-const SERVED_FEATURES: [&str; 5] = [
+const SERVED_FEATURES: [&str; 6] = [
     "eligible.leader.replicas.version",
+    "group.version",
     KRAFT_VERSION,
     "metadata.version",
     "streams.version",

@@ -39,7 +39,7 @@ pub async fn handle(context: Context, request: OffsetCommitRequest) -> OffsetCom
         group_instance_id: request.group_instance_id,
         generation_id: request.generation_id_or_member_epoch,
         retention_ms: Some(request.retention_time_ms).filter(|retention_ms| *retention_ms >= 0),
-        may_answer_group_id_not_found: context.api_version >= 9,
+        api_version: context.api_version,
         topics,
     };
     let results = match context.broker().groups().commit(&commit).await {

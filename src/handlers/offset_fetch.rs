@@ -1,5 +1,6 @@
 //! OffsetFetch (9) v1-10. v2: all topics of a group, and an error of the group's own; v7: require_stable (KIP-447, for
-//! transactions to come); v8: several groups (KIP-709); v10: topics by id.
+//! transactions to come); v8: several groups (KIP-709); v9: members of the consumer protocol
+//! and their epochs (KIP-848); v10: topics by id.
 
 use ottla_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use ottla_protocol::messages::offset_fetch_response::{
@@ -33,7 +34,7 @@ async fn handle_single(context: Context, request: OffsetFetchRequest) -> OffsetF
         };
         topics.into_iter().map(by_name).collect()
     });
-    match fetch(&context, request.group_id.0, asked.clone()).await {
+    match fetch(&context, request.group_id.0, None, asked.clone()).await {
         Ok(topics) => {
             let topics = topics.into_iter().map(|topic| single_topic(topic, ErrorCode::None));
             OffsetFetchResponse::default().with_topics(topics.collect())
@@ -60,7 +61,8 @@ async fn fetch_group(context: &Context, group: OffsetFetchRequestGroup) -> Offse
         None => (None, Vec::new()),
     };
     let answer = OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone());
-    let fetched = match fetch(context, group.group_id.0, asked).await {
+    let member = (group.member_id, group.member_epoch);
+    let fetched = match fetch(context, group.group_id.0, Some(member), asked).await {
         Ok(fetched) => fetched,
         Err(error) => return answer.with_error_code(error.code().code()),
     };
@@ -73,9 +75,12 @@ async fn fetch_group(context: &Context, group: OffsetFetchRequestGroup) -> Offse
 async fn fetch(
     context: &Context,
     group_id: StrBytes,
+    member: Option<(Option<StrBytes>, i32)>,
     topics: Option<Vec<TopicPartitions>>,
 ) -> Result<Vec<FetchedTopic>, GroupError> {
-    context.broker().groups().fetch_offsets(FetchOffsets { group_id, topics }).await
+    let (member_id, member_epoch) = member.unwrap_or((None, -1));
+    let fetch = FetchOffsets { group_id, member_id, member_epoch, topics };
+    context.broker().groups().fetch_offsets(fetch).await
 }
 
 fn by_name(topic: OffsetFetchRequestTopics) -> TopicPartitions {

@@ -25,7 +25,7 @@ pub async fn handle(context: Context, request: ShareGroupHeartbeatRequest) -> Sh
         rack_id: request.rack_id,
         client_id: context.client_id.clone().unwrap_or_default(),
         // As Java writes an address that was never looked up.
-        client_host: StrBytes::from_string(format!("/{}", context.client.peer.ip().to_canonical())),
+        client_host: context.client_host(),
         subscribed_topic_names: names.map(|names| names.into_iter().map(|name| name.0).collect()),
     };
     match context.broker().groups().share_heartbeat(heartbeat).await {

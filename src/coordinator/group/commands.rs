@@ -130,8 +130,8 @@ pub struct Commit {
     pub generation_id: i32,
     /// Versions 2 to 4 could ask to keep the offset for so long.
     pub retention_ms: Option<i64>,
-    /// From version 9 on a missing group has its own error.
-    pub may_answer_group_id_not_found: bool,
+    /// From version 9 on a missing group has its own error, and members of the newer protocols may commit.
+    pub api_version: i16,
     pub topics: Vec<CommitTopic>,
 }
 
@@ -174,6 +174,10 @@ pub struct TopicPartitions {
 #[derive(Debug, Clone)]
 pub struct FetchOffsets {
     pub group_id: StrBytes,
+    /// A member of one of the newer protocols says who it is (version 9 on), and its epoch.
+    pub member_id: Option<StrBytes>,
+    /// -1 if nothing was said.
+    pub member_epoch: i32,
     /// `None` asks for all topics.
     pub topics: Option<Vec<TopicPartitions>>,
 }

@@ -1,5 +1,6 @@
 //! What a group coordinator is told by the configuration, under Kafka's names.
 
+use super::consumer::ConsumerConfig;
 use super::{ShareGroupConfig, StreamsConfig};
 use crate::coordinator::ClusterView;
 
@@ -21,6 +22,7 @@ pub struct GroupConfig {
     pub offsets_retention_ms: i64,
     /// `offsets.retention.check.interval.ms`.
     pub offsets_retention_check_interval_ms: i64,
+    pub consumer: ConsumerConfig,
     pub share: ShareGroupConfig,
     pub streams: StreamsConfig,
 }
@@ -56,6 +58,7 @@ impl Default for GroupConfig {
             offset_metadata_max_bytes: 4096,
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1000,
             offsets_retention_check_interval_ms: 10 * 60 * 1000,
+            consumer: ConsumerConfig::default(),
             share: ShareGroupConfig::default(),
             streams: StreamsConfig::default(),
         }

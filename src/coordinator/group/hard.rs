@@ -8,6 +8,7 @@ use bytes::Bytes;
 use ottla_protocol::StrBytes;
 use uuid::Uuid;
 
+use super::consumer::RefreshCheck;
 use super::{ConsumerGroup, ConsumerRecord, ShareGroup, ShareRecord, StreamsGroup, StreamsRecord};
 
 /// A record of `__consumer_offsets`. `None` is a tombstone.
@@ -115,6 +116,11 @@ impl HardState {
         self.groups.get(group_id)
     }
 
+    /// A logged group's id, as it is kept here.
+    pub fn kept_id(&self, group_id: &StrBytes) -> Option<&StrBytes> {
+        self.groups.get_key_value(group_id).map(|(group_id, _)| group_id)
+    }
+
     /// Whether a group of any kind is logged.
     pub fn has(&self, group_id: &StrBytes) -> bool {
         self.groups.contains_key(group_id)
@@ -154,6 +160,13 @@ impl HardState {
         }
     }
 
+    /// Notes what a group was compared with; it is no part of what the log has.
+    pub fn set_consumer_checked(&mut self, group_id: &StrBytes, checked: RefreshCheck) {
+        if let Some(HardGroup::Consumer(group)) = self.groups.get_mut(group_id) {
+            group.checked = checked;
+        }
+    }
+
     /// The committed offsets of a group.
     pub fn offsets(&self, group_id: &StrBytes) -> Option<&GroupOffsets> {
         self.offsets.get(group_id)
@@ -173,6 +186,10 @@ impl HardState {
 
     fn replay_consumer(&mut self, group_id: &StrBytes, record: &ConsumerRecord) {
         if self.consumer_group(group_id).is_none() {
+            // Of a group that is gone since, or became one of another kind.
+            if record.is_tombstone() {
+                return;
+            }
             self.put_group(group_id, HardGroup::Consumer(Box::default()));
         }
         if let Some(HardGroup::Consumer(group)) = self.groups.get_mut(group_id)

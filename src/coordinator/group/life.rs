@@ -127,22 +127,22 @@ impl AnyGroup for ConsumerGroup {
     }
 
     fn state_name(&self) -> &'static str {
-        "Empty"
+        self.state().name()
     }
 
     fn is_empty(&self) -> bool {
-        true
+        ConsumerGroup::is_empty(self)
     }
 
-    fn is_subscribed_to(&self, _topic: &StrBytes) -> bool {
-        false
+    fn is_subscribed_to(&self, topic: &StrBytes) -> bool {
+        ConsumerGroup::is_subscribed_to(self, topic)
     }
 
     fn retention(&self) -> Retention {
         Retention::SinceCommit
     }
 
-    fn tombstones(&self, _group_id: &StrBytes) -> Vec<GroupRecord> {
-        Vec::new()
+    fn tombstones(&self, group_id: &StrBytes) -> Vec<GroupRecord> {
+        ConsumerGroup::tombstones(self, group_id)
     }
 }

@@ -72,6 +72,8 @@ pub type GroupOutcome<R> = Outcome<R, GroupRecord, SoftChange, Effect>;
 pub enum SoftChange {
     Put(StrBytes, Box<ClassicGroup>),
     Remove(StrBytes),
+    /// What a consumer group was compared with, so that the next heartbeat need not do it again.
+    ConsumerChecked(StrBytes, consumer::RefreshCheck),
     /// Of a streams group; `None` when the group is gone.
     Streams(StrBytes, Option<Box<SoftStreams>>),
 }
@@ -96,7 +98,7 @@ pub enum Answer {
 /// What a timer is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TimerKey {
-    /// `session.timeout.ms` of a member.
+    /// The session timeout of a member of a classic or a consumer group.
     Session {
         group_id: StrBytes,
         member_id: StrBytes,
@@ -105,6 +107,15 @@ pub enum TimerKey {
     ShareSession {
         group_id: StrBytes,
         member_id: StrBytes,
+    },
+    /// How long a member of a consumer group may take to give up partitions.
+    Rebalance {
+        group_id: StrBytes,
+        member_id: StrBytes,
+    },
+    /// When the regular expressions of a consumer group are resolved.
+    TopicPatterns {
+        group_id: StrBytes,
     },
     /// The initial delay, then the rebalance timeout: how long to wait for JoinGroups.
     Join {
@@ -161,7 +172,9 @@ impl Machine for GroupShard {
                 HardGroup::Streams(group) => {
                     self.loaded_streams_group(group_id, group, now_ms, view, &mut outcome);
                 }
-                HardGroup::Consumer(_) => {}
+                HardGroup::Consumer(group) => {
+                    outcome.effects.extend(self.loaded_consumer_group(group_id, group, now_ms, view));
+                }
             }
         }
         for (group_id, _) in self.hard.all_offsets().filter(|(group_id, _)| !self.hard.has(group_id)) {
@@ -173,7 +186,14 @@ impl Machine for GroupShard {
 
     fn expire(&self, key: &TimerKey, now_ms: i64, view: &dyn ClusterView) -> GroupOutcome<()> {
         match key {
-            TimerKey::Session { group_id, member_id } => self.expire_session(group_id, member_id, now_ms),
+            TimerKey::Session { group_id, member_id } => match self.hard.consumer_group(group_id) {
+                Some(group) => self.expire_consumer_session(group_id, group, member_id, view),
+                None => self.expire_session(group_id, member_id, now_ms),
+            },
+            TimerKey::Rebalance { group_id, member_id } => {
+                self.expire_consumer_rebalance(group_id, member_id, view)
+            }
+            TimerKey::TopicPatterns { group_id } => self.resolve_topic_patterns(group_id, now_ms, view),
             TimerKey::ShareSession { group_id, member_id } => {
                 self.expire_share_session(group_id, member_id, view)
             }
@@ -195,6 +215,9 @@ impl Machine for GroupShard {
                 }
                 SoftChange::Remove(group_id) => {
                     self.live.remove(&group_id);
+                }
+                SoftChange::ConsumerChecked(group_id, checked) => {
+                    self.hard.set_consumer_checked(&group_id, checked);
                 }
                 SoftChange::Streams(group_id, Some(soft)) => {
                     self.streams.insert(group_id, *soft);

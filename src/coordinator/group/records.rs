@@ -9,7 +9,7 @@ use ottla_protocol::record_formats::group::group_metadata_value::MemberMetadata;
 use ottla_protocol::wire::WireError;
 
 use super::super::batches::{self, BatchError};
-use super::{CommittedOffset, GroupRecord, LoggedGroup, LoggedMember, share, streams};
+use super::{CommittedOffset, GroupRecord, LoggedGroup, LoggedMember, consumer, share, streams};
 
 /// GroupMetadataValue without tagged fields, as Kafka still writes it.
 const GROUP_VERSION: i16 = 3;
@@ -64,7 +64,9 @@ fn to_format(record: &GroupRecord) -> (formats::GroupRecord, i16) {
             let key = formats::GroupMetadataKey { group: group_id.clone() };
             (formats::GroupRecord::GroupMetadata(key, group.as_ref().map(to_group_value)), GROUP_VERSION)
         }
-        GroupRecord::Consumer { record, .. } => match *record {},
+        GroupRecord::Consumer { group_id, record } => {
+            (record.to_format(group_id), consumer::records::VERSION)
+        }
         GroupRecord::Share { group_id, record } => {
             (share::records::to_format(group_id, record), share::records::VERSION)
         }
@@ -116,6 +118,9 @@ fn from_format(format: formats::GroupRecord) -> Option<GroupRecord> {
         }
         formats::GroupRecord::GroupMetadata(key, value) => {
             GroupRecord::Group { group_id: key.group, group: value.map(from_group_value) }
+        }
+        other if consumer::records::KEY_TYPES.contains(&other.key_type()) => {
+            return consumer::records::from_format(other);
         }
         other => {
             return streams::records::from_format(other).or_else(share::records::from_format).ok();
@@ -228,7 +233,7 @@ mod tests {
 
     #[test]
     fn later_kinds_of_groups_are_left_alone() {
-        assert_eq!(decode(Bytes::from_static(b"\0\x03\0\x01g"), None), Ok(None));
+        assert_eq!(decode(Bytes::from_static(b"\0\x63\0\x01g"), None), Ok(None));
         assert!(decode(Bytes::from_static(b"\0\x02\0\x05g"), None).is_err());
     }
 }

@@ -374,7 +374,7 @@ impl Simulation {
             group_instance_id: client.instance.clone(),
             generation_id: client.generation,
             retention_ms: None,
-            may_answer_group_id_not_found: true,
+            api_version: 9,
             topics: vec![CommitTopic { name: topic(), topic_id: Uuid::nil(), partitions }],
         }
     }

@@ -10,6 +10,8 @@
 //! Member ids are `<client>#<n>` for `<client>-<the n-th UUID>`. Every command also checks that the log alone leads
 //! to the same hard state.
 
+mod consumer;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -18,6 +20,7 @@ use ottla_protocol::StrBytes;
 use uuid::Uuid;
 
 use super::commands::*;
+use super::consumer::ConsumerConfig;
 use super::harness::World;
 use super::{Answer, GroupConfig, GroupError, GroupRecord};
 use crate::coordinator::Ticket;
@@ -53,8 +56,8 @@ impl Player {
             let label = self.labels.remove(&ticket).expect("a label");
             lines.push(format!("{label}: {}", show_answer(&answer)));
         }
-        lines
-            .extend(self.world.log.iter().skip(logged).map(|record| format!("log: {}", show_record(record))));
+        let records = self.world.log.iter().skip(logged);
+        lines.extend(records.map(|record| format!("log: {}", self.show_record(record))));
         assert_eq!(self.world.shard.hard_state(), self.world.replayed().hard_state(), "after {line}");
         lines.into_iter().map(|line| shorten(&line)).collect()
     }
@@ -68,6 +71,10 @@ impl Player {
                     initial_rebalance_delay_ms: args.number("delay", 0),
                     max_size: args.number("max_size", 1_000),
                     offset_metadata_max_bytes: args.number("metadata", 4_096),
+                    consumer: ConsumerConfig {
+                        max_size: args.number("consumer_max_size", 1_000),
+                        ..ConsumerConfig::default()
+                    },
                     ..GroupConfig::default()
                 };
                 *self = Player::new(config);
@@ -125,7 +132,7 @@ impl Player {
                 self.world.reload();
                 Vec::new()
             }
-            other => panic!("no command {other}"),
+            other => self.consumer_command(other, args),
         }
     }
 
@@ -213,7 +220,7 @@ impl Player {
             group_instance_id: args.optional("instance"),
             generation_id: args.number("gen", -1),
             retention_ms: args.get("retention").map(|_| args.number("retention", 0)),
-            may_answer_group_id_not_found: args.number("v", 9) >= 9,
+            api_version: args.number("v", 9),
             topics: args.offsets().into_iter().map(topic).collect(),
         };
         let outcome = self.world.shard.commit(&commit, self.world.now_ms);
@@ -222,8 +229,16 @@ impl Player {
 
     fn fetch(&mut self, args: &Args) -> Vec<String> {
         let topics = args.get("topics").map(|_| args.topics());
-        let fetched =
-            self.world.shard.fetch_offsets(&FetchOffsets { group_id: args.text("group", "g"), topics });
+        let fetch = FetchOffsets {
+            group_id: args.text("group", "g"),
+            member_id: args.optional("id"),
+            member_epoch: args.number("epoch", -1),
+            topics,
+        };
+        let fetched = match self.world.shard.fetch_offsets(&fetch) {
+            Ok(fetched) => fetched,
+            Err(error) => return vec![format!("{error:?}")],
+        };
         let show = |topic: &FetchedTopic| {
             let offsets =
                 topic.partitions.iter().map(|p| format!("{}:{} {:?}", p.index, p.offset, p.metadata));
@@ -374,28 +389,30 @@ fn show_described(group: &DescribedGroup) -> Vec<String> {
     std::iter::once(head).chain(group.members.iter().map(show)).collect()
 }
 
-fn show_record(record: &GroupRecord) -> String {
-    match record {
-        GroupRecord::Consumer { record, .. } => match *record {},
-        GroupRecord::Share { group_id, record } => format!("{group_id} {record:?}"),
-        GroupRecord::Streams { group_id, record } => format!("{group_id} {record:?}"),
-        GroupRecord::Group { group_id, group: None } => format!("{group_id} gone"),
-        GroupRecord::Group { group_id, group: Some(group) } => {
-            let members = group.members.iter().map(|m| format!("{}={:?}", m.member_id, m.assignment));
-            format!(
-                "{group_id} gen={} type={} protocol={} leader={} since={} members={}",
-                group.generation,
-                group.protocol_type,
-                group.protocol.as_deref().unwrap_or("-"),
-                group.leader.as_deref().unwrap_or("-"),
-                group.current_state_timestamp_ms.unwrap_or(-1),
-                members.collect::<Vec<_>>().join(","),
-            )
-        }
-        GroupRecord::Offset { group_id, topic, partition, offset } => {
-            let offset =
-                offset.as_ref().map_or("gone".to_string(), |o| format!("{} {:?}", o.offset, o.metadata));
-            format!("{group_id} {topic}-{partition} {offset}")
+impl Player {
+    fn show_record(&self, record: &GroupRecord) -> String {
+        match record {
+            GroupRecord::Consumer { group_id, record } => self.show_consumer_record(group_id, record),
+            GroupRecord::Share { group_id, record } => format!("{group_id} {record:?}"),
+            GroupRecord::Streams { group_id, record } => format!("{group_id} {record:?}"),
+            GroupRecord::Group { group_id, group: None } => format!("{group_id} gone"),
+            GroupRecord::Group { group_id, group: Some(group) } => {
+                let members = group.members.iter().map(|m| format!("{}={:?}", m.member_id, m.assignment));
+                format!(
+                    "{group_id} gen={} type={} protocol={} leader={} since={} members={}",
+                    group.generation,
+                    group.protocol_type,
+                    group.protocol.as_deref().unwrap_or("-"),
+                    group.leader.as_deref().unwrap_or("-"),
+                    group.current_state_timestamp_ms.unwrap_or(-1),
+                    members.collect::<Vec<_>>().join(","),
+                )
+            }
+            GroupRecord::Offset { group_id, topic, partition, offset } => {
+                let offset =
+                    offset.as_ref().map_or("gone".to_string(), |o| format!("{} {:?}", o.offset, o.metadata));
+                format!("{group_id} {topic}-{partition} {offset}")
+            }
         }
     }
 }

@@ -37,7 +37,7 @@ fn commit(offset: i64) -> Commit {
         group_instance_id: None,
         generation_id: -1,
         retention_ms: None,
-        may_answer_group_id_not_found: true,
+        api_version: 9,
         topics: vec![CommitTopic { name: text("t"), topic_id: Uuid::nil(), partitions }],
     }
 }
@@ -61,7 +61,7 @@ fn join(coordinator: &GroupCoordinator, member_id: StrBytes, session_timeout_ms:
 }
 
 async fn committed(coordinator: &Arc<GroupCoordinator>) -> Option<i64> {
-    let fetch = FetchOffsets { group_id: text("g"), topics: None };
+    let fetch = FetchOffsets { group_id: text("g"), member_id: None, member_epoch: -1, topics: None };
     let topics = coordinator.fetch_offsets(fetch).await.expect("a coordinator");
     topics.first().and_then(|topic| topic.partitions.first()).map(|partition| partition.offset)
 }

@@ -3,7 +3,7 @@
 use ottla_protocol::StrBytes;
 
 use super::super::commands::{Join, JoinRefused, Joined};
-use super::super::{Answer, GroupConfig, GroupError, GroupOutcome, GroupShard};
+use super::super::{Answer, GroupConfig, GroupError, GroupOutcome, GroupShard, HardGroup};
 use super::rebalance::Transition;
 use super::{ClassicGroup, Member, State};
 use crate::coordinator::group::hard::kept;
@@ -14,6 +14,14 @@ impl GroupShard {
         if let Err(error) = join.check(&self.config) {
             return refuse(join, &join.member_id, error);
         }
+        let ended = match self.hard_state().group(&join.group_id) {
+            // Without members it gives way to a group of this kind.
+            Some(HardGroup::Consumer(group)) if group.is_empty() => group.tombstones(&join.group_id),
+            Some(HardGroup::Consumer(_) | HardGroup::Share(_) | HardGroup::Streams(_)) => {
+                return refuse(join, &join.member_id, GroupError::InconsistentGroupProtocol);
+            }
+            Some(HardGroup::Classic(_)) | None => Vec::new(),
+        };
         let known = self.group(&join.group_id);
         let group = match known {
             Some(group) => group.clone(),
@@ -26,7 +34,9 @@ impl GroupShard {
             // Kafka logs a group as soon as somebody asks for it, even if there is no generation yet.
             transition.log_new_group();
         }
-        transition.finish(())
+        let mut outcome = transition.finish(());
+        outcome.records.splice(0..0, ended);
+        outcome
     }
 }
 

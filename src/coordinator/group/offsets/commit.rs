@@ -43,15 +43,30 @@ impl GroupShard {
     }
 
     fn check_commit(&self, commit: &Commit) -> Result<(), GroupError> {
-        let Some(HardGroup::Streams(group)) = self.hard_state().group(&commit.group_id) else {
-            return check_commit(commit, self.group(&commit.group_id));
-        };
-        let api_version = if commit.may_answer_group_id_not_found { 9 } else { 8 };
-        let claim = group.check_commit(&commit.member_id, commit.generation_id, api_version)?;
+        let Commit { member_id, generation_id, api_version, .. } = commit;
+        match self.hard_state().group(&commit.group_id) {
+            Some(HardGroup::Consumer(group)) => {
+                let claim = group.check_commit(member_id, *generation_id, *api_version)?;
+                self.check_partitions(commit, |topic, index| claim.check(topic.topic_id, index))
+            }
+            Some(HardGroup::Streams(group)) => {
+                let claim = group.check_commit(member_id, *generation_id, *api_version)?;
+                self.check_partitions(commit, |topic, index| claim.check(&topic.name, index))
+            }
+            _ => check_commit(commit, self.group(&commit.group_id)),
+        }
+    }
+
+    /// Refuses all if one of the partitions that could be committed is not the member's.
+    fn check_partitions(
+        &self,
+        commit: &Commit,
+        check: impl Fn(&CommitTopic, i32) -> Result<(), GroupError>,
+    ) -> Result<(), GroupError> {
         for topic in &commit.topics {
             let taken = topic.partitions.iter().filter(|partition| self.check_metadata(partition).is_ok());
             for partition in taken {
-                claim.check(&topic.name, partition.index)?;
+                check(topic, partition.index)?;
             }
         }
         Ok(())
@@ -83,7 +98,7 @@ fn check_commit(commit: &Commit, group: Option<&ClassicGroup>) -> Result<(), Gro
     let Some(group) = group else {
         return match commit.generation_id {
             ..0 => Ok(()),
-            0.. if commit.may_answer_group_id_not_found => Err(GroupError::GroupIdNotFound),
+            0.. if commit.api_version >= 9 => Err(GroupError::GroupIdNotFound),
             0.. => Err(GroupError::IllegalGeneration),
         };
     };

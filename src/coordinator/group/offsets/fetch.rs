@@ -7,18 +7,24 @@ use uuid::Uuid;
 
 use super::super::commands::{FetchOffsets, FetchedOffset, FetchedTopic, TopicPartitions};
 use super::super::hard::GroupOffsets;
-use super::super::{CommittedOffset, GroupShard};
+use super::super::{CommittedOffset, GroupError, GroupShard, HardGroup};
 
 impl GroupShard {
     /// OffsetFetch of one group. A group that does not exist has no offsets, which is no error.
     ///
     /// `require_stable` will matter with transactions: until then no offset waits for a marker.
-    pub fn fetch_offsets(&self, fetch: &FetchOffsets) -> Vec<FetchedTopic> {
+    pub fn fetch_offsets(&self, fetch: &FetchOffsets) -> Result<Vec<FetchedTopic>, GroupError> {
+        let (member_id, member_epoch) = (fetch.member_id.as_ref(), fetch.member_epoch);
+        match self.hard_state().group(&fetch.group_id) {
+            Some(HardGroup::Consumer(group)) => group.check_fetch(member_id, member_epoch)?,
+            Some(HardGroup::Streams(group)) => group.check_fetch(member_id, member_epoch)?,
+            _ => {}
+        }
         let offsets = self.hard_state().offsets(&fetch.group_id);
-        match &fetch.topics {
+        Ok(match &fetch.topics {
             Some(topics) => topics.iter().map(|topic| fetch_topic(topic, offsets)).collect(),
             None => offsets.into_iter().flatten().map(all_of_topic).collect(),
-        }
+        })
     }
 }
 

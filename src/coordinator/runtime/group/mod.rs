@@ -4,6 +4,7 @@
 
 mod admin;
 mod classic;
+mod consumer;
 mod offsets;
 mod share;
 mod streams;

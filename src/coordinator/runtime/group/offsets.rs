@@ -20,7 +20,7 @@ impl GroupCoordinator {
         fetch: FetchOffsets,
     ) -> Result<Vec<FetchedTopic>, GroupError> {
         let shard = self.shard_of(&fetch.group_id)?;
-        Ok(shard.run(|machine, _, _| Outcome::answer(machine.fetch_offsets(&fetch))).await?)
+        shard.run(|machine, _, _| Outcome::answer(machine.fetch_offsets(&fetch))).await?
     }
 
     pub async fn delete_offsets(
