@@ -5,12 +5,12 @@ use std::sync::Weak;
 use ottla_protocol::StrBytes;
 use ottla_protocol::batch::{Batches, RecordBatch, ValidatedBatches};
 use ottla_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
-use ottla_storage::{AppendContext, AppendError, Appended, Origin, StorageError};
+use ottla_storage::{AppendContext, AppendError, Appended, Origin, StorageError, VerificationGuard};
 use tracing::warn;
 
 use super::{Broker, Led, LookupError};
 use crate::config::{ServerConfig, ShareConfig};
-use crate::coordinator::runtime::{CoordinatorLog, LogError, LogFuture, partition_of};
+use crate::coordinator::runtime::{CoordinatorLog, LogError, LogFuture, Voucher, partition_of};
 use crate::coordinator::transaction::TopicPartition;
 use crate::metadata::TopicError;
 
@@ -114,17 +114,23 @@ impl InternalTopicLog {
         })
     }
 
-    fn submit(&self, partition: i32, batch: RecordBatch) -> Result<(Led, Appended), LogError> {
+    fn submit(
+        &self,
+        partition: i32,
+        batch: RecordBatch,
+        origin: Origin,
+    ) -> Result<(Led, Appended), LogError> {
         let broker = self.broker.upgrade().ok_or(LogError::Unavailable)?;
         let led = self.led(partition)?;
-        let context = AppendContext {
-            leader_epoch: led.leader_epoch,
-            now_ms: broker.clock.now_ms(),
-            origin: Origin::Coordinator,
-        };
+        let context = AppendContext { leader_epoch: led.leader_epoch, now_ms: broker.clock.now_ms(), origin };
         match led.partition.append(ValidatedBatches::internal([batch]), context) {
             Ok(appended) => Ok((led, appended)),
             Err(AppendError::Storage(error)) => Err(unavailable(error)),
+            Err(AppendError::InvalidProducerEpoch { .. }) => Err(LogError::InvalidProducerEpoch),
+            Err(AppendError::InvalidTxnState { .. }) => Err(LogError::InvalidTxnState),
+            Err(AppendError::TransactionCoordinatorFenced { .. }) => {
+                Err(LogError::TransactionCoordinatorFenced)
+            }
             Err(error) => {
                 warn!(topic = self.topic.name, partition, %error, "a batch of a coordinator was refused");
                 Err(LogError::Refused)
@@ -160,11 +166,17 @@ impl CoordinatorLog for InternalTopicLog {
     }
 
     fn append(&self, partition: i32, batch: RecordBatch) -> LogFuture<()> {
-        let submitted = self.submit(partition, batch);
-        Box::pin(async move {
-            let (led, appended) = submitted?;
-            led.partition.committed(appended).await.map_err(unavailable)
-        })
+        committed(self.submit(partition, batch, Origin::Coordinator))
+    }
+
+    fn append_vouched(&self, partition: i32, batch: RecordBatch, voucher: Voucher) -> LogFuture<()> {
+        let origin = match voucher {
+            Voucher::Ongoing => Origin::Coordinator,
+            Voucher::Verified(None) => Origin::VerifiedCoordinator(VerificationGuard::NotRequired),
+            Voucher::Verified(Some(number)) => Origin::VerifiedCoordinator(VerificationGuard::Of(number)),
+            Voucher::Marker { transaction_version } => Origin::Marker { transaction_version },
+        };
+        committed(self.submit(partition, batch, origin))
     }
 
     fn read(&self, partition: i32, offset: i64) -> LogFuture<Vec<RecordBatch>> {
@@ -183,6 +195,13 @@ impl CoordinatorLog for InternalTopicLog {
             batches.map_err(|_| LogError::Corrupt)
         })
     }
+}
+
+fn committed(submitted: Result<(Led, Appended), LogError>) -> LogFuture<()> {
+    Box::pin(async move {
+        let (led, appended) = submitted?;
+        led.partition.committed(appended).await.map_err(unavailable)
+    })
 }
 
 fn unavailable(error: StorageError) -> LogError {

@@ -60,7 +60,7 @@ pub use lookup::{Led, LookupError, TopicRef};
 pub use partition::{Isolation, Partition, Visible};
 pub use producer_ids::ProducerIdError;
 pub use topic_options::validation_rules;
-pub use transactions::{MarkerError, TransactionalProducer, TxnMarker, VerificationError};
+pub use transactions::{MarkerError, TransactionalProducer, VerificationError};
 
 /// Everything that handlers ask; one per process (or per test).
 pub struct Broker {

@@ -6,7 +6,9 @@ use ottla_storage::{AppendError, StorageError};
 use tracing::warn;
 
 use super::internal_topics::TRANSACTION_STATE;
-use super::{Broker, LookupError, MarkerError, TxnMarker};
+use super::{Broker, LookupError, MarkerError};
+use crate::coordinator::group::GroupError;
+use crate::coordinator::marker::TxnMarker;
 use crate::coordinator::runtime::{PeerFuture, TransactionPeers};
 use crate::coordinator::transaction::{Markers, TopicPartition, TransactionResult};
 
@@ -88,6 +90,10 @@ fn is_refused(error: &MarkerError) -> bool {
             AppendError::InvalidProducerEpoch { .. }
                 | AppendError::InvalidTxnState { .. }
                 | AppendError::TransactionCoordinatorFenced { .. }
+        ) | MarkerError::Group(
+            GroupError::InvalidProducerEpoch
+                | GroupError::InvalidTxnState
+                | GroupError::TransactionCoordinatorFenced
         )
     )
 }

@@ -39,7 +39,11 @@ impl From<RecordError> for BatchError {
 
 /// One batch of the records' keys and values.
 pub fn to_batch(records: &[(Bytes, Option<Bytes>)], now_ms: i64) -> RecordBatch {
-    let mut batch = BatchBuilder::new();
+    fill(BatchBuilder::new(), records, now_ms)
+}
+
+/// The same, for a batch that has been begun: one of a transaction.
+pub fn fill(mut batch: BatchBuilder, records: &[(Bytes, Option<Bytes>)], now_ms: i64) -> RecordBatch {
     for (key, value) in records {
         batch.append(now_ms, Some(key), value.as_deref());
     }

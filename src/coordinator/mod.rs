@@ -13,6 +13,7 @@ pub mod batches;
 #[cfg(test)]
 pub mod chance;
 pub mod group;
+pub mod marker;
 pub mod runtime;
 pub mod share;
 pub mod timers;

@@ -36,6 +36,11 @@ impl Code for MarkerError {
         match self {
             MarkerError::Lookup(error) => error.code(),
             MarkerError::Append(error) => error.code(),
+            // A transaction coordinator expects nothing else of a partition that is not ready.
+            MarkerError::Group(GroupError::CoordinatorNotAvailable | GroupError::NotCoordinator) => {
+                ErrorCode::NotLeaderOrFollower
+            }
+            MarkerError::Group(error) => error.code(),
         }
     }
 }
@@ -168,6 +173,9 @@ impl Code for GroupError {
             GroupError::UnsupportedAssignor => ErrorCode::UnsupportedAssignor,
             GroupError::InvalidRegularExpression => ErrorCode::InvalidRegularExpression,
             GroupError::StreamsInvalidTopology => ErrorCode::StreamsInvalidTopology,
+            GroupError::InvalidProducerEpoch => ErrorCode::InvalidProducerEpoch,
+            GroupError::InvalidTxnState => ErrorCode::InvalidTxnState,
+            GroupError::TransactionCoordinatorFenced => ErrorCode::TransactionCoordinatorFenced,
             GroupError::CoordinatorNotAvailable => ErrorCode::CoordinatorNotAvailable,
             GroupError::NotCoordinator => ErrorCode::NotCoordinator,
         }

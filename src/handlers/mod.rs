@@ -64,6 +64,7 @@ mod share_group_heartbeat;
 mod streams_group_describe;
 mod streams_group_heartbeat;
 mod sync_group;
+mod txn_offset_commit;
 mod write_share_group_state;
 mod write_txn_markers;
 
@@ -86,7 +87,8 @@ use ottla_protocol::messages::{
     OffsetForLeaderEpochRequest, ProduceRequest, ReadShareGroupStateRequest,
     ReadShareGroupStateSummaryRequest, Request, ShareAcknowledgeRequest, ShareFetchRequest,
     ShareGroupDescribeRequest, ShareGroupHeartbeatRequest, StreamsGroupDescribeRequest,
-    StreamsGroupHeartbeatRequest, SyncGroupRequest, WriteShareGroupStateRequest, WriteTxnMarkersRequest,
+    StreamsGroupHeartbeatRequest, SyncGroupRequest, TxnOffsetCommitRequest, WriteShareGroupStateRequest,
+    WriteTxnMarkersRequest,
 };
 use ottla_protocol::request::{self, RequestError};
 use ottla_protocol::shapes;
@@ -182,6 +184,7 @@ static TABLE: LazyLock<Vec<Api>> = LazyLock::new(|| {
         row::<AddOffsetsToTxnRequest, _, _>(0..=4, PerResource, add_offsets_to_txn::handle),
         row::<EndTxnRequest, _, _>(0..=5, PerResource, end_txn::handle),
         row::<WriteTxnMarkersRequest, _, _>(1..=2, Cluster, write_txn_markers::handle),
+        row::<TxnOffsetCommitRequest, _, _>(0..=5, PerResource, txn_offset_commit::handle),
         row::<DescribeConfigsRequest, _, _>(1..=4, PerResource, describe_configs::handle),
         row::<AlterConfigsRequest, _, _>(0..=2, PerResource, alter_configs::handle),
         row::<DescribeLogDirsRequest, _, _>(1..=5, Cluster, describe_log_dirs::handle),

@@ -1,6 +1,5 @@
-//! OffsetFetch (9) v1-10. v2: all topics of a group, and an error of the group's own; v7: require_stable (KIP-447, for
-//! transactions to come); v8: several groups (KIP-709); v9: members of the consumer protocol
-//! and their epochs (KIP-848); v10: topics by id.
+//! OffsetFetch (9) v1-10. v2: all topics of a group, and an error of the group's own; v7: require_stable (KIP-447);
+//! v8: several groups (KIP-709); v9: members of the consumer protocol and their epochs (KIP-848); v10: topics by id.
 
 use ottla_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use ottla_protocol::messages::offset_fetch_response::{
@@ -22,7 +21,7 @@ pub async fn handle(context: Context, request: OffsetFetchRequest) -> OffsetFetc
     }
     let mut groups = Vec::with_capacity(request.groups.len());
     for group in request.groups {
-        groups.push(fetch_group(&context, group).await);
+        groups.push(fetch_group(&context, group, request.require_stable).await);
     }
     OffsetFetchResponse::default().with_groups(groups)
 }
@@ -34,7 +33,7 @@ async fn handle_single(context: Context, request: OffsetFetchRequest) -> OffsetF
         };
         topics.into_iter().map(by_name).collect()
     });
-    match fetch(&context, request.group_id.0, None, asked.clone()).await {
+    match fetch(&context, request.group_id.0, None, asked.clone(), request.require_stable).await {
         Ok(topics) => {
             let topics = topics.into_iter().map(|topic| single_topic(topic, ErrorCode::None));
             OffsetFetchResponse::default().with_topics(topics.collect())
@@ -49,7 +48,11 @@ async fn handle_single(context: Context, request: OffsetFetchRequest) -> OffsetF
     }
 }
 
-async fn fetch_group(context: &Context, group: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+async fn fetch_group(
+    context: &Context,
+    group: OffsetFetchRequestGroup,
+    require_stable: bool,
+) -> OffsetFetchResponseGroup {
     let by_id = context.api_version >= 10;
     let image = context.broker().image();
     let (asked, unknown) = match group.topics {
@@ -62,7 +65,7 @@ async fn fetch_group(context: &Context, group: OffsetFetchRequestGroup) -> Offse
     };
     let answer = OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone());
     let member = (group.member_id, group.member_epoch);
-    let fetched = match fetch(context, group.group_id.0, Some(member), asked).await {
+    let fetched = match fetch(context, group.group_id.0, Some(member), asked, require_stable).await {
         Ok(fetched) => fetched,
         Err(error) => return answer.with_error_code(error.code().code()),
     };
@@ -77,9 +80,10 @@ async fn fetch(
     group_id: StrBytes,
     member: Option<(Option<StrBytes>, i32)>,
     topics: Option<Vec<TopicPartitions>>,
+    require_stable: bool,
 ) -> Result<Vec<FetchedTopic>, GroupError> {
     let (member_id, member_epoch) = member.unwrap_or((None, -1));
-    let fetch = FetchOffsets { group_id, member_id, member_epoch, topics };
+    let fetch = FetchOffsets { group_id, member_id, member_epoch, require_stable, topics };
     context.broker().groups().fetch_offsets(fetch).await
 }
 
@@ -131,7 +135,11 @@ fn group_partition(offset: FetchedOffset, code: ErrorCode) -> OffsetFetchRespons
         .with_committed_offset(offset.offset)
         .with_committed_leader_epoch(offset.leader_epoch)
         .with_metadata(Some(offset.metadata))
-        .with_error_code(code.code())
+        .with_error_code(code_of(code, offset.is_unstable))
+}
+
+fn code_of(code: ErrorCode, is_unstable: bool) -> i16 {
+    if is_unstable { ErrorCode::UnstableOffsetCommit.code() } else { code.code() }
 }
 
 fn single_topic(topic: FetchedTopic, code: ErrorCode) -> OffsetFetchResponseTopic {
@@ -141,7 +149,7 @@ fn single_topic(topic: FetchedTopic, code: ErrorCode) -> OffsetFetchResponseTopi
             .with_committed_offset(offset.offset)
             .with_committed_leader_epoch(offset.leader_epoch)
             .with_metadata(Some(offset.metadata))
-            .with_error_code(code.code())
+            .with_error_code(code_of(code, offset.is_unstable))
     };
     OffsetFetchResponseTopic::default()
         .with_name(topic.name.into())
@@ -149,7 +157,13 @@ fn single_topic(topic: FetchedTopic, code: ErrorCode) -> OffsetFetchResponseTopi
 }
 
 fn nothing_of(topic: TopicPartitions) -> FetchedTopic {
-    let nothing = |index| FetchedOffset { index, offset: -1, leader_epoch: -1, metadata: StrBytes::new() };
+    let nothing = |index| FetchedOffset {
+        index,
+        offset: -1,
+        leader_epoch: -1,
+        metadata: StrBytes::new(),
+        is_unstable: false,
+    };
     FetchedTopic {
         name: topic.name,
         topic_id: topic.topic_id,

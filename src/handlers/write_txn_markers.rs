@@ -9,7 +9,7 @@ use ottla_protocol::messages::{WriteTxnMarkersRequest, WriteTxnMarkersResponse};
 
 use super::Context;
 use super::errors::code_of;
-use crate::broker::TxnMarker;
+use crate::coordinator::marker::TxnMarker;
 
 pub async fn handle(context: Context, request: WriteTxnMarkersRequest) -> WriteTxnMarkersResponse {
     let mut results: Vec<WritableTxnMarkerResult> = Vec::with_capacity(request.markers.len());

@@ -12,6 +12,16 @@ pub enum VerificationGuard {
     Of(u64),
 }
 
+impl VerificationGuard {
+    /// For who carries it through a layer that knows nothing of logs.
+    pub fn number(self) -> Option<u64> {
+        match self {
+            Self::NotRequired => None,
+            Self::Of(number) => Some(number),
+        }
+    }
+}
+
 /// Who wants to begin a transaction here, with which batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Beginning {

@@ -44,4 +44,5 @@ mod streams_group_heartbeat;
 mod sync_group;
 mod topics;
 mod transactional_data;
+mod txn_offset_commit;
 mod write_txn_markers;

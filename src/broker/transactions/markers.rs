@@ -2,50 +2,23 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use ottla_protocol::StrBytes;
-use ottla_protocol::batch::{BatchBuilder, NO_SEQUENCE, RecordBatch, ValidatedBatches};
-use ottla_protocol::record_formats::{ControlRecord, control::EndTxnMarker};
+use ottla_protocol::batch::ValidatedBatches;
 use ottla_storage::{AppendContext, AppendError, Appended, Origin};
 
+use crate::broker::internal_topics::CONSUMER_OFFSETS;
 use crate::broker::{Broker, LookupError, Partition, TopicRef};
+use crate::coordinator::group::GroupError;
+use crate::coordinator::marker::TxnMarker;
 use crate::metadata::Image;
-
-/// How a transaction ends, for each of its partitions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TxnMarker {
-    pub producer_id: i64,
-    /// From transaction version 2 on, one more than that of the records.
-    pub producer_epoch: i16,
-    /// The leader's of the partition of `__transaction_state` where it was decided.
-    pub coordinator_epoch: i32,
-    pub is_commit: bool,
-    pub transaction_version: i16,
-}
 
 /// Why a marker is not in a partition's log.
 #[derive(Debug)]
 pub enum MarkerError {
     Lookup(LookupError),
     Append(AppendError),
-}
-
-impl TxnMarker {
-    /// The control batch.
-    pub fn to_batch(self, now_ms: i64) -> RecordBatch {
-        let marker = EndTxnMarker { coordinator_epoch: self.coordinator_epoch };
-        let record =
-            if self.is_commit { ControlRecord::Commit(marker) } else { ControlRecord::Abort(marker) };
-        // Four bytes in an array that grows: nothing can fail.
-        let value: Bytes = record.encode_value().unwrap_or_default();
-        let mut batch = BatchBuilder::new().transactional().control().producer(
-            self.producer_id,
-            self.producer_epoch,
-            NO_SEQUENCE,
-        );
-        batch.append(now_ms, Some(&record.encode_key()), Some(&value));
-        batch.build()
-    }
+    /// Of the group coordinator, for a partition of `__consumer_offsets`.
+    Group(GroupError),
 }
 
 impl Broker {
@@ -57,20 +30,35 @@ impl Broker {
         partitions: &[(StrBytes, i32)],
     ) -> Vec<Result<(), MarkerError>> {
         let image = self.image();
-        let appended: Vec<_> = partitions
-            .iter()
-            .map(|(topic, index)| self.append_marker(&image, marker, topic, *index))
-            .collect();
+        let append = |(topic, index): &(StrBytes, i32)| match is_of_groups(topic) {
+            true => None,
+            false => Some(self.append_marker(&image, marker, topic, *index)),
+        };
+        let appended: Vec<_> = partitions.iter().map(append).collect();
         let mut results = Vec::with_capacity(appended.len());
-        for appended in appended {
+        for ((topic, index), appended) in partitions.iter().zip(appended) {
             results.push(match appended {
-                Ok((partition, appended)) => {
+                None => self.end_in_groups(&image, marker, topic, *index).await,
+                Some(Ok((partition, appended))) => {
                     partition.committed(appended).await.map_err(|error| MarkerError::Append(error.into()))
                 }
-                Err(error) => Err(error),
+                Some(Err(error)) => Err(error),
             });
         }
         results
+    }
+
+    /// The group coordinator learns of the end in the order of its log.
+    async fn end_in_groups(
+        &self,
+        image: &Image,
+        marker: TxnMarker,
+        topic: &StrBytes,
+        index: i32,
+    ) -> Result<(), MarkerError> {
+        let topic = self.topic(image, &TopicRef::Name(topic.clone())).map_err(MarkerError::Lookup)?;
+        self.led(image, topic, index, -1).map_err(MarkerError::Lookup)?;
+        self.groups().end_transaction(index, marker).await.map_err(MarkerError::Group)
     }
 
     fn append_marker(
@@ -89,4 +77,8 @@ impl Broker {
         let appended = led.partition.append(batches, context).map_err(MarkerError::Append)?;
         Ok((led.partition, appended))
     }
+}
+
+fn is_of_groups(topic: &StrBytes) -> bool {
+    topic.as_str() == CONSUMER_OFFSETS.name
 }

@@ -6,5 +6,5 @@
 mod markers;
 mod verification;
 
-pub use markers::{MarkerError, TxnMarker};
+pub use markers::MarkerError;
 pub use verification::{TransactionalProducer, VerificationError};

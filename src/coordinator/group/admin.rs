@@ -50,6 +50,7 @@ impl GroupShard {
         for (topic, partitions) in self.hard_state().offsets(group_id).into_iter().flatten() {
             outcome.records.extend(partitions.keys().map(|index| tombstone(group_id, topic, *index)));
         }
+        outcome.records.extend(self.pending_tombstones(group_id, |_| true));
         self.end_group(group_id, group, &mut outcome);
         outcome
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use ottla_protocol::StrBytes;
 use uuid::Uuid;
 
-use super::GroupError;
+use super::{GroupError, Producer};
 use crate::coordinator::Ticket;
 
 /// One way to share partitions that a member offers, with what it tells the leader (for consumers: its topics).
@@ -135,6 +135,30 @@ pub struct Commit {
     pub topics: Vec<CommitTopic>,
 }
 
+/// TxnOffsetCommit.
+#[derive(Debug, Clone)]
+pub struct TransactionalCommit {
+    pub group_id: StrBytes,
+    pub producer: Producer,
+    pub claim: MemberClaim,
+    pub topics: Vec<CommitTopic>,
+}
+
+/// Who a commit says that it comes from: nobody, in the first versions of TxnOffsetCommit.
+#[derive(Debug, Clone, Default)]
+pub struct MemberClaim {
+    pub member_id: StrBytes,
+    pub group_instance_id: Option<StrBytes>,
+    /// -1 for none. A member epoch in the newer kinds of groups.
+    pub generation_id: i32,
+}
+
+impl MemberClaim {
+    pub fn is_nobody(&self) -> bool {
+        self.generation_id < 0 && self.member_id.is_empty() && self.group_instance_id.is_none()
+    }
+}
+
 /// The offsets of one topic in a commit.
 #[derive(Debug, Clone)]
 pub struct CommitTopic {
@@ -178,6 +202,8 @@ pub struct FetchOffsets {
     pub member_id: Option<StrBytes>,
     /// -1 if nothing was said.
     pub member_epoch: i32,
+    /// Says so of an offset that an open transaction may change (KIP-447), instead of what it is.
+    pub require_stable: bool,
     /// `None` asks for all topics.
     pub topics: Option<Vec<TopicPartitions>>,
 }
@@ -197,6 +223,8 @@ pub struct FetchedOffset {
     pub offset: i64,
     pub leader_epoch: i32,
     pub metadata: StrBytes,
+    /// Not told, since an open transaction may change it.
+    pub is_unstable: bool,
 }
 
 /// OffsetDelete.

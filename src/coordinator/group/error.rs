@@ -45,6 +45,12 @@ pub enum GroupError {
     InvalidRegularExpression,
     /// The application's topology can never work (KIP-1071).
     StreamsInvalidTopology,
+    /// A newer instance of the producer has written already (TxnOffsetCommit).
+    InvalidProducerEpoch,
+    /// The transaction does not go on (any more) (TxnOffsetCommit).
+    InvalidTxnState,
+    /// The marker is of a transaction coordinator that has been replaced.
+    TransactionCoordinatorFenced,
     /// The shard's log could not be read or written just now; the request may be sent again.
     CoordinatorNotAvailable,
     /// The shard was dropped while the request waited; the client looks the coordinator up again.

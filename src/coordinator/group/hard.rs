@@ -9,7 +9,9 @@ use ottla_protocol::StrBytes;
 use uuid::Uuid;
 
 use super::consumer::RefreshCheck;
+use super::offsets::{PendingOffset, PendingOffsets};
 use super::{ConsumerGroup, ConsumerRecord, ShareGroup, ShareRecord, StreamsGroup, StreamsRecord};
+use crate::coordinator::marker::TxnMarker;
 
 /// A record of `__consumer_offsets`. `None` is a tombstone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,12 +20,29 @@ pub enum GroupRecord {
     Offset { group_id: StrBytes, topic: StrBytes, partition: i32, offset: Option<CommittedOffset> },
     /// A group's generation, members and assignment (key type 2).
     Group { group_id: StrBytes, group: Option<LoggedGroup> },
+    /// An offset that counts once its producer's transaction is committed (key type 1, in a transactional batch).
+    PendingOffset {
+        producer: Producer,
+        group_id: StrBytes,
+        topic: StrBytes,
+        partition: i32,
+        offset: CommittedOffset,
+    },
+    /// The end of a producer's transaction: a control batch.
+    Marker(TxnMarker),
     /// Of a group of the consumer protocol (key types 3 to 8, and 16).
     Consumer { group_id: StrBytes, record: ConsumerRecord },
     /// Of a share group (key types 9 to 15).
     Share { group_id: StrBytes, record: ShareRecord },
     /// Of a streams group (key types 17 to 23).
     Streams { group_id: StrBytes, record: StreamsRecord },
+}
+
+/// A producer, as its batches name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Producer {
+    pub id: i64,
+    pub epoch: i16,
 }
 
 /// A group as its log has it. A group is of one kind at a time.
@@ -84,6 +103,7 @@ pub type GroupOffsets = BTreeMap<StrBytes, BTreeMap<i32, CommittedOffset>>;
 pub struct HardState {
     groups: HashMap<StrBytes, HardGroup>,
     offsets: HashMap<StrBytes, GroupOffsets>,
+    pending: PendingOffsets,
 }
 
 impl HardState {
@@ -103,10 +123,24 @@ impl HardState {
             GroupRecord::Share { group_id, record } => self.replay_share(group_id, record),
             GroupRecord::Streams { group_id, record } => self.replay_streams(group_id, record),
             GroupRecord::Offset { group_id, topic, partition, offset: Some(offset) } => {
+                self.pending.overtake(group_id, topic, *partition);
                 self.put_offset(group_id, topic, *partition, offset);
             }
             GroupRecord::Offset { group_id, topic, partition, offset: None } => {
+                self.pending.remove(group_id, topic, *partition);
                 self.remove_offset(group_id, topic, *partition);
+            }
+            GroupRecord::PendingOffset { producer, group_id, topic, partition, offset } => {
+                self.pending.put(producer.id, group_id, topic, *partition, offset);
+            }
+            GroupRecord::Marker(marker) => {
+                let ended = self.pending.end(marker.producer_id);
+                for PendingOffset { group_id, topic, partition, number, offset } in ended {
+                    if let Some(offset) = offset.filter(|_| marker.is_commit) {
+                        self.pending.overtake_before(number, &group_id, &topic, partition);
+                        self.put_offset(&group_id, &topic, partition, &offset);
+                    }
+                }
             }
         }
     }
@@ -170,6 +204,11 @@ impl HardState {
     /// The committed offsets of a group.
     pub fn offsets(&self, group_id: &StrBytes) -> Option<&GroupOffsets> {
         self.offsets.get(group_id)
+    }
+
+    /// The offsets that wait for the end of their transactions.
+    pub fn pending(&self) -> &PendingOffsets {
+        &self.pending
     }
 
     /// All groups that have committed offsets.

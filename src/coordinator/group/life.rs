@@ -3,6 +3,7 @@
 
 use ottla_protocol::StrBytes;
 
+use super::commands::MemberClaim;
 use super::hard::HardGroup;
 use super::{ClassicGroup, ConsumerGroup, GroupError, GroupRecord, GroupShard, State};
 
@@ -28,6 +29,12 @@ pub trait AnyGroup {
     /// Whether OffsetDelete may be asked of it.
     fn check_offset_delete(&self) -> Result<(), GroupError> {
         Ok(())
+    }
+
+    /// Whether offsets may be committed in a transaction by who says that it is that member. The first versions of
+    /// TxnOffsetCommit have nobody.
+    fn check_transactional_commit(&self, claim: &MemberClaim) -> Result<(), GroupError> {
+        if claim.is_nobody() { Ok(()) } else { Err(GroupError::UnknownMemberId) }
     }
 
     /// What ends it in the log, without its offsets.
@@ -109,6 +116,15 @@ impl AnyGroup for ClassicGroup {
             return Err(GroupError::NonEmptyGroup);
         }
         Ok(())
+    }
+
+    fn check_transactional_commit(&self, claim: &MemberClaim) -> Result<(), GroupError> {
+        let is_no_member = claim.generation_id < 0 && self.state == State::Empty;
+        if is_no_member || claim.is_nobody() {
+            return Ok(());
+        }
+        self.check_member(&claim.member_id, claim.group_instance_id.as_ref())?;
+        if claim.generation_id == self.generation { Ok(()) } else { Err(GroupError::IllegalGeneration) }
     }
 
     fn tombstones(&self, group_id: &StrBytes) -> Vec<GroupRecord> {

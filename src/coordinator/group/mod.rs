@@ -10,7 +10,7 @@
 //! | `consumer/` | the consumer protocol (KIP-848) |
 //! | `share/` | share groups' members (KIP-932) |
 //! | `streams/` | streams groups (KIP-1071) |
-//! | `offsets/` | OffsetCommit, OffsetFetch, OffsetDelete, expiry |
+//! | `offsets/` | OffsetCommit, TxnOffsetCommit, OffsetFetch, OffsetDelete, expiry |
 //! | `records.rs` | the bytes of the records |
 //! | `metadata_hash.rs` | by what a group notices that its topics changed |
 //! | `assignors/` | which member shall read what, in groups whose broker decides |
@@ -51,7 +51,7 @@ pub use classic::{ClassicGroup, Member, State};
 pub use config::{GroupConfig, Ranged};
 pub use consumer::{ConsumerGroup, ConsumerRecord};
 pub use error::{GroupError, Refusal};
-pub use hard::{CommittedOffset, GroupRecord, HardGroup, HardState, LoggedGroup, LoggedMember};
+pub use hard::{CommittedOffset, GroupRecord, HardGroup, HardState, LoggedGroup, LoggedMember, Producer};
 pub use life::{AnyGroup, Retention};
 pub use share::{ShareErrand, ShareGroup, ShareGroupConfig, ShareRecord};
 pub use streams::{StreamsConfig, StreamsGroup, StreamsRecord};
@@ -177,7 +177,9 @@ impl Machine for GroupShard {
                 }
             }
         }
-        for (group_id, _) in self.hard.all_offsets().filter(|(group_id, _)| !self.hard.has(group_id)) {
+        let committed = self.hard.all_offsets().map(|(group_id, _)| group_id);
+        let with_offsets = committed.chain(self.hard.pending().groups());
+        for group_id in with_offsets.filter(|group_id| !self.hard.has(group_id)) {
             outcome.soft.push(SoftChange::Put(group_id.clone(), Box::new(ClassicGroup::new(now_ms))));
         }
         outcome.effects.push(self.next_retention_check(now_ms));

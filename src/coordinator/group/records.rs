@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 use ottla_protocol::StrBytes;
-use ottla_protocol::batch::RecordBatch;
+use ottla_protocol::batch::{BatchBuilder, NO_SEQUENCE, RecordBatch};
 use ottla_protocol::record_formats::RecordError;
 use ottla_protocol::record_formats::group as formats;
 use ottla_protocol::record_formats::group::group_metadata_value::MemberMetadata;
 use ottla_protocol::wire::WireError;
 
 use super::super::batches::{self, BatchError};
-use super::{CommittedOffset, GroupRecord, LoggedGroup, LoggedMember, consumer, share, streams};
+use super::{CommittedOffset, GroupRecord, LoggedGroup, LoggedMember, Producer, consumer, share, streams};
+use crate::coordinator::marker::TxnMarker;
 
 /// GroupMetadataValue without tagged fields, as Kafka still writes it.
 const GROUP_VERSION: i16 = 3;
@@ -20,23 +21,46 @@ const EXPIRING_OFFSET_VERSION: i16 = 1;
 
 /// One batch of the records of one decision.
 pub fn to_batch(records: &[GroupRecord], now_ms: i64) -> Result<RecordBatch, WireError> {
+    let builder = match records.first() {
+        Some(GroupRecord::Marker(marker)) => return Ok(marker.to_batch(now_ms)),
+        Some(GroupRecord::PendingOffset { producer, .. }) => {
+            BatchBuilder::new().transactional().producer(producer.id, producer.epoch, NO_SEQUENCE)
+        }
+        _ => BatchBuilder::new(),
+    };
     let encoded: Result<Vec<_>, _> = records.iter().map(encode).collect();
-    Ok(batches::to_batch(&encoded?, now_ms))
+    Ok(batches::fill(builder, &encoded?, now_ms))
 }
 
 /// The records of a batch that are of kinds known here.
 pub fn from_batch(batch: &RecordBatch) -> Result<Vec<GroupRecord>, BatchError> {
+    if batch.is_control() {
+        return Ok(TxnMarker::from_batch(batch).map(GroupRecord::Marker).into_iter().collect());
+    }
+    let producer = Producer { id: batch.producer_id, epoch: batch.producer_epoch };
     let mut records = Vec::new();
     for (key, value) in batches::from_batch(batch)? {
-        records.extend(decode(key, value)?);
+        records.extend(match decode(key, value)? {
+            Some(GroupRecord::Offset { group_id, topic, partition, offset: Some(offset) })
+                if batch.is_transactional() =>
+            {
+                Some(GroupRecord::PendingOffset { producer, group_id, topic, partition, offset })
+            }
+            record => record,
+        });
     }
     Ok(records)
 }
 
 /// Key and value. Fails if a string is longer than the format allows.
 pub fn encode(record: &GroupRecord) -> Result<(Bytes, Option<Bytes>), WireError> {
-    let (format, version) = to_format(record);
-    Ok((format.encode_key()?, format.encode_value(version)?))
+    match to_format(record) {
+        Ok((format, version)) => Ok((format.encode_key()?, format.encode_value(version)?)),
+        Err(marker) => {
+            let (key, value) = marker.to_record();
+            Ok((key, Some(value)))
+        }
+    }
 }
 
 /// The record, or `None` for one that the classic protocol does not know: a later kind of group's.
@@ -48,17 +72,15 @@ pub fn decode(key: Bytes, value: Option<Bytes>) -> Result<Option<GroupRecord>, R
     }
 }
 
-fn to_format(record: &GroupRecord) -> (formats::GroupRecord, i16) {
-    match record {
+/// The format and its version; a marker is of no format of its own.
+fn to_format(record: &GroupRecord) -> Result<(formats::GroupRecord, i16), TxnMarker> {
+    Ok(match record {
+        GroupRecord::Marker(marker) => return Err(*marker),
         GroupRecord::Offset { group_id, topic, partition, offset } => {
-            let key = formats::OffsetCommitKey {
-                group: group_id.clone(),
-                topic: topic.clone(),
-                partition: *partition,
-            };
-            let is_expiring = offset.as_ref().is_some_and(|offset| offset.expire_timestamp_ms.is_some());
-            let version = if is_expiring { EXPIRING_OFFSET_VERSION } else { OFFSET_VERSION };
-            (formats::GroupRecord::OffsetCommit(key, offset.as_ref().map(to_offset_value)), version)
+            to_offset_format(group_id, topic, *partition, offset.as_ref())
+        }
+        GroupRecord::PendingOffset { group_id, topic, partition, offset, .. } => {
+            to_offset_format(group_id, topic, *partition, Some(offset))
         }
         GroupRecord::Group { group_id, group } => {
             let key = formats::GroupMetadataKey { group: group_id.clone() };
@@ -73,7 +95,19 @@ fn to_format(record: &GroupRecord) -> (formats::GroupRecord, i16) {
         GroupRecord::Streams { group_id, record } => {
             (streams::records::to_format(group_id, record), streams::records::VERSION)
         }
-    }
+    })
+}
+
+fn to_offset_format(
+    group_id: &StrBytes,
+    topic: &StrBytes,
+    partition: i32,
+    offset: Option<&CommittedOffset>,
+) -> (formats::GroupRecord, i16) {
+    let key = formats::OffsetCommitKey { group: group_id.clone(), topic: topic.clone(), partition };
+    let is_expiring = offset.is_some_and(|offset| offset.expire_timestamp_ms.is_some());
+    let version = if is_expiring { EXPIRING_OFFSET_VERSION } else { OFFSET_VERSION };
+    (formats::GroupRecord::OffsetCommit(key, offset.map(to_offset_value)), version)
 }
 
 fn to_offset_value(offset: &CommittedOffset) -> formats::OffsetCommitValue {
@@ -229,6 +263,29 @@ mod tests {
         check(offset_record(text("g"), text("t"), 1, Some(offset(None, 3))));
         check(offset_record(text("g"), text("t"), 1, Some(offset(Some(8), 0))));
         check(offset_record(text("g"), text("t"), 1, None));
+    }
+
+    #[test]
+    fn what_a_transaction_writes_is_read() {
+        let pending = |partition| GroupRecord::PendingOffset {
+            producer: Producer { id: 7, epoch: 3 },
+            group_id: text("g"),
+            topic: text("t"),
+            partition,
+            offset: offset(None, 3),
+        };
+        let marker = TxnMarker {
+            producer_id: 7,
+            producer_epoch: 4,
+            coordinator_epoch: 2,
+            is_commit: true,
+            transaction_version: 0,
+        };
+        for records in [vec![pending(0), pending(1)], vec![GroupRecord::Marker(marker)]] {
+            let batch = to_batch(&records, 5).expect("a batch");
+            assert!(batch.is_transactional());
+            assert_eq!(from_batch(&batch), Ok(records));
+        }
     }
 
     #[test]

@@ -22,8 +22,9 @@ use uuid::Uuid;
 use super::commands::*;
 use super::consumer::ConsumerConfig;
 use super::harness::World;
-use super::{Answer, GroupConfig, GroupError, GroupRecord};
+use super::{Answer, GroupConfig, GroupError, GroupRecord, Producer};
 use crate::coordinator::Ticket;
+use crate::coordinator::marker::TxnMarker;
 use crate::coordinator::transcripts::{check_transcripts, replay_transcript};
 
 #[test]
@@ -96,6 +97,19 @@ impl Player {
             }
             "leave" => self.leave(args),
             "commit" => self.commit(args),
+            "txn-commit" => self.commit_transactional(args),
+            "marker" => {
+                let marker = TxnMarker {
+                    producer_id: args.number("producer", 7),
+                    producer_epoch: 0,
+                    coordinator_epoch: 0,
+                    is_commit: args.text("result", "commit").as_str() == "commit",
+                    transaction_version: 0,
+                };
+                let outcome = self.world.shard.end_transaction(marker);
+                self.world.run(outcome);
+                Vec::new()
+            }
             "fetch" => self.fetch(args),
             "delete-offsets" => {
                 let topics = args.topics();
@@ -203,17 +217,6 @@ impl Player {
     }
 
     fn commit(&mut self, args: &Args) -> Vec<String> {
-        let partition = |(index, offset): (i32, i64)| CommitPartition {
-            index,
-            offset,
-            leader_epoch: -1,
-            metadata: args.text("metadata", ""),
-        };
-        let topic = |(name, partitions): (&str, Vec<(i32, i64)>)| CommitTopic {
-            name: text(name),
-            topic_id: Uuid::nil(),
-            partitions: partitions.into_iter().map(partition).collect(),
-        };
         let commit = Commit {
             group_id: args.text("group", "g"),
             member_id: args.id(),
@@ -221,15 +224,31 @@ impl Player {
             generation_id: args.number("gen", -1),
             retention_ms: args.get("retention").map(|_| args.number("retention", 0)),
             api_version: args.number("v", 9),
-            topics: args.offsets().into_iter().map(topic).collect(),
+            topics: args.commit_topics(),
         };
         let outcome = self.world.shard.commit(&commit, self.world.now_ms);
+        show_topics(self.world.run(outcome))
+    }
+
+    fn commit_transactional(&mut self, args: &Args) -> Vec<String> {
+        let commit = TransactionalCommit {
+            group_id: args.text("group", "g"),
+            producer: Producer { id: args.number("producer", 7), epoch: 0 },
+            claim: MemberClaim {
+                member_id: args.id(),
+                group_instance_id: args.optional("instance"),
+                generation_id: args.number("gen", -1),
+            },
+            topics: args.commit_topics(),
+        };
+        let outcome = self.world.shard.commit_transactional(&commit, self.world.now_ms);
         show_topics(self.world.run(outcome))
     }
 
     fn fetch(&mut self, args: &Args) -> Vec<String> {
         let topics = args.get("topics").map(|_| args.topics());
         let fetch = FetchOffsets {
+            require_stable: args.get("stable").is_some(),
             group_id: args.text("group", "g"),
             member_id: args.optional("id"),
             member_epoch: args.number("epoch", -1),
@@ -240,8 +259,11 @@ impl Player {
             Err(error) => return vec![format!("{error:?}")],
         };
         let show = |topic: &FetchedTopic| {
-            let offsets =
-                topic.partitions.iter().map(|p| format!("{}:{} {:?}", p.index, p.offset, p.metadata));
+            let offset = |p: &FetchedOffset| match p.is_unstable {
+                true => format!("{}:unstable", p.index),
+                false => format!("{}:{} {:?}", p.index, p.offset, p.metadata),
+            };
+            let offsets = topic.partitions.iter().map(offset);
             format!("{} {}", topic.name, offsets.collect::<Vec<_>>().join(", "))
         };
         fetched.iter().map(show).collect()
@@ -253,6 +275,21 @@ struct Args<'a>(Vec<(&'a str, &'a str)>);
 impl<'a> Args<'a> {
     fn get(&self, key: &str) -> Option<&'a str> {
         self.0.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
+    }
+
+    fn commit_topics(&self) -> Vec<CommitTopic> {
+        let partition = |(index, offset): (i32, i64)| CommitPartition {
+            index,
+            offset,
+            leader_epoch: -1,
+            metadata: self.text("metadata", ""),
+        };
+        let topic = |(name, partitions): (&str, Vec<(i32, i64)>)| CommitTopic {
+            name: text(name),
+            topic_id: Uuid::nil(),
+            partitions: partitions.into_iter().map(partition).collect(),
+        };
+        self.offsets().into_iter().map(topic).collect()
     }
 
     fn text(&self, key: &str, default: &str) -> StrBytes {
@@ -395,6 +432,13 @@ impl Player {
             GroupRecord::Consumer { group_id, record } => self.show_consumer_record(group_id, record),
             GroupRecord::Share { group_id, record } => format!("{group_id} {record:?}"),
             GroupRecord::Streams { group_id, record } => format!("{group_id} {record:?}"),
+            GroupRecord::PendingOffset { producer, group_id, topic, partition, offset } => {
+                format!("{group_id} {topic}-{partition} = {} once {} commits", offset.offset, producer.id)
+            }
+            GroupRecord::Marker(marker) => {
+                let how = if marker.is_commit { "commits" } else { "aborts" };
+                format!("{} {how}", marker.producer_id)
+            }
             GroupRecord::Group { group_id, group: None } => format!("{group_id} gone"),
             GroupRecord::Group { group_id, group: Some(group) } => {
                 let members = group.members.iter().map(|m| format!("{}={:?}", m.member_id, m.assignment));

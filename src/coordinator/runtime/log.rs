@@ -18,8 +18,25 @@ pub trait CoordinatorLog: Send + Sync + 'static {
     /// batch is committed.
     fn append(&self, partition: i32, batch: RecordBatch) -> LogFuture<()>;
 
+    /// The same for a batch of a producer's transaction, or its marker: the log checks what the voucher says.
+    fn append_vouched(&self, partition: i32, batch: RecordBatch, voucher: Voucher) -> LogFuture<()> {
+        let _ = voucher;
+        self.append(partition, batch)
+    }
+
     /// Some whole batches from `offset` on, in order; none at the end of the log. The first may begin before `offset`.
     fn read(&self, partition: i32, offset: i64) -> LogFuture<Vec<RecordBatch>>;
+}
+
+/// What makes a log take a batch of a transaction. The broker that leads it gives it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Voucher {
+    /// The transaction goes on in this log already.
+    Ongoing,
+    /// Its coordinator was asked, under this number; or nobody need be asked.
+    Verified(Option<u64>),
+    /// The coordinator itself ends a transaction of this version.
+    Marker { transaction_version: i16 },
 }
 
 /// The outcome of a call that may have to wait for a disk or for another machine.
@@ -36,6 +53,12 @@ pub enum LogError {
     Unknown,
     /// The batch is refused for what it is, such as its size.
     Refused,
+    /// A newer instance of the producer has written already.
+    InvalidProducerEpoch,
+    /// The producer's transaction does not go on.
+    InvalidTxnState,
+    /// The marker is of a coordinator that has been replaced.
+    TransactionCoordinatorFenced,
     /// What is in the log cannot be read.
     Corrupt,
 }
@@ -47,6 +70,9 @@ impl fmt::Display for LogError {
             LogError::Unavailable => "the log is not available",
             LogError::Unknown => "it is not known whether the batch was written",
             LogError::Refused => "the log refuses the batch",
+            LogError::InvalidProducerEpoch => "the producer's epoch is over",
+            LogError::InvalidTxnState => "the producer's transaction does not go on",
+            LogError::TransactionCoordinatorFenced => "the transaction coordinator has been replaced",
             LogError::Corrupt => "the log cannot be read",
         })
     }

@@ -28,7 +28,7 @@ mod tests;
 
 pub use self::alarm::{Alarm, Listening};
 pub use self::group::GroupCoordinator;
-pub use self::log::{CoordinatorLog, LogError, LogFuture};
+pub use self::log::{CoordinatorLog, LogError, LogFuture, Voucher};
 pub use self::shard::ShardError;
 pub use self::shards::partition_of;
 pub use self::share::ShareCoordinator;

@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use ottla_protocol::batch::RecordBatch;
 use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::alarm::Alarm;
-use super::log::{CoordinatorLog, LogError, LogFuture};
+use super::log::{CoordinatorLog, LogError, LogFuture, Voucher};
 use crate::clock::Clock;
 use crate::coordinator::timers::Timers;
 use crate::coordinator::{ClusterSource, ClusterView, Effect, EffectOf, Machine, OutcomeOf, Ticket};
@@ -38,6 +39,16 @@ pub enum ShardError {
     NotAvailable,
     /// It was dropped while the request waited, or is not this broker's; the client looks the coordinator up again.
     NotCoordinator,
+    /// Its log takes no such batch of a transaction: nothing has changed.
+    Refused(RefusedBatch),
+}
+
+/// Why a log does not take a batch of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedBatch {
+    InvalidProducerEpoch,
+    InvalidTxnState,
+    TransactionCoordinatorFenced,
 }
 
 /// A shard that is read from its log on first use, and again after an append failed.
@@ -92,8 +103,17 @@ impl<M: Machine> Shard<M> {
         self: &Arc<Self>,
         decide: impl FnOnce(&M, i64, &dyn ClusterView) -> OutcomeOf<M, R>,
     ) -> Result<R, ShardError> {
+        self.run_vouched(None, decide).await
+    }
+
+    /// The same for a command whose records belong to a producer's transaction, or end it.
+    pub async fn run_vouched<R>(
+        self: &Arc<Self>,
+        voucher: Option<Voucher>,
+        decide: impl FnOnce(&M, i64, &dyn ClusterView) -> OutcomeOf<M, R>,
+    ) -> Result<R, ShardError> {
         self.load().await?;
-        match self.execute(None, decide)? {
+        match self.execute(None, voucher, decide)? {
             Decided::Now(response) => Ok(response),
             Decided::Later(response, done) => {
                 done.await.map(|()| response).map_err(|_| ShardError::NotCoordinator)
@@ -109,7 +129,7 @@ impl<M: Machine> Shard<M> {
     ) -> Result<M::Answer, ShardError> {
         self.load().await?;
         let (sender, receiver) = oneshot::channel();
-        self.execute(Some((ticket, sender)), decide)?;
+        self.execute(Some((ticket, sender)), None, decide)?;
         if self.surroundings.is_closed.load(Ordering::Acquire) {
             self.give_up_waiting();
         }
@@ -137,8 +157,8 @@ impl<M: Machine> Shard<M> {
         loop {
             let due = self.lock().as_mut().and_then(|loaded| loaded.timers.pop_due(now_ms));
             let Some(key) = due else { break };
-            if let Err(error) = self.execute(None, |machine, now_ms, view| machine.expire(&key, now_ms, view))
-            {
+            let expire = |machine: &M, now_ms, view: &dyn ClusterView| machine.expire(&key, now_ms, view);
+            if let Err(error) = self.execute(None, None, expire) {
                 warn!(partition = self.partition, ?error, ?key, "a timer found no coordinator");
                 return;
             }
@@ -155,6 +175,7 @@ impl<M: Machine> Shard<M> {
     fn execute<R>(
         self: &Arc<Self>,
         waiter: Option<(Ticket, oneshot::Sender<M::Answer>)>,
+        voucher: Option<Voucher>,
         decide: impl FnOnce(&M, i64, &dyn ClusterView) -> OutcomeOf<M, R>,
     ) -> Result<Decided<R>, ShardError> {
         let now_ms = self.surroundings.clock.now_ms();
@@ -167,19 +188,43 @@ impl<M: Machine> Shard<M> {
             // A name longer than the format's 32 KiB, which no request can carry.
             false => Some(M::to_batch(&outcome.records, now_ms).map_err(|_| ShardError::NotAvailable)?),
         };
+        let append = match batch.map(|batch| self.append(batch, voucher)).transpose() {
+            Ok(append) => append,
+            Err(error) => {
+                return Err(match refused_batch(error) {
+                    Some(refused) => ShardError::Refused(refused),
+                    None => {
+                        *guard = None;
+                        drop(guard);
+                        self.lost(error)
+                    }
+                });
+            }
+        };
         let (response, _, effects) = loaded.machine.apply(outcome);
         loaded.tickets.extend(waiter);
         let released = loaded.perform(effects);
-        let append = batch.map(|batch| self.surroundings.log.append(self.partition, batch));
         self.set_alarm(loaded);
-        match self.settle(loaded, append, released) {
-            Ok(None) => Ok(Decided::Now(response)),
-            Ok(Some(done)) => Ok(Decided::Later(response, done)),
-            Err(error) => {
-                *guard = None;
-                drop(guard);
-                Err(self.lost(error))
-            }
+        Ok(match self.settle(loaded, append.flatten(), released) {
+            None => Decided::Now(response),
+            Some(done) => Decided::Later(response, done),
+        })
+    }
+
+    /// What is left to wait for, if anything, once the batch has its place in the log.
+    fn append(
+        &self,
+        batch: RecordBatch,
+        voucher: Option<Voucher>,
+    ) -> Result<Option<LogFuture<()>>, LogError> {
+        let log = &self.surroundings.log;
+        let append = match voucher {
+            None => log.append(self.partition, batch),
+            Some(voucher) => log.append_vouched(self.partition, batch, voucher),
+        };
+        match poll_once(append) {
+            Ok(outcome) => outcome.map(|()| None),
+            Err(append) => Ok(Some(append)),
         }
     }
 
@@ -190,18 +235,10 @@ impl<M: Machine> Shard<M> {
         loaded: &mut Loaded<M>,
         append: Option<LogFuture<()>>,
         released: Released<M>,
-    ) -> Result<Option<oneshot::Receiver<()>>, LogError> {
-        let append = match append.map(poll_once) {
-            None => None,
-            Some(Ok(outcome)) => {
-                outcome?;
-                None
-            }
-            Some(Err(append)) => Some(append),
-        };
+    ) -> Option<oneshot::Receiver<()>> {
         if append.is_none() && loaded.in_flight == 0 {
             self.release(released);
-            return Ok(None);
+            return None;
         }
         let (done, receiver) = oneshot::channel();
         loaded.undecided.push_back(Parked { append, released, done });
@@ -209,7 +246,7 @@ impl<M: Machine> Shard<M> {
         if loaded.in_flight == 1 {
             tokio::spawn(Arc::clone(self).release_in_order());
         }
-        Ok(Some(receiver))
+        Some(receiver)
     }
 
     /// Waits for the log on behalf of all decisions, until there is none left or the shard is dropped.
@@ -253,7 +290,12 @@ impl<M: Machine> Shard<M> {
         warn!(partition = self.partition, %error, "a coordinator's log failed; its shard is read again");
         match error {
             LogError::Fenced | LogError::Corrupt => ShardError::NotCoordinator,
-            LogError::Unavailable | LogError::Unknown | LogError::Refused => ShardError::NotAvailable,
+            LogError::Unavailable
+            | LogError::Unknown
+            | LogError::Refused
+            | LogError::InvalidProducerEpoch
+            | LogError::InvalidTxnState
+            | LogError::TransactionCoordinatorFenced => ShardError::NotAvailable,
         }
     }
 
@@ -283,7 +325,7 @@ impl<M: Machine> Shard<M> {
             undecided: VecDeque::new(),
             in_flight: 0,
         });
-        self.execute(None, |machine, now_ms, view| machine.loaded(now_ms, view)).map(|_| ())
+        self.execute(None, None, |machine, now_ms, view| machine.loaded(now_ms, view)).map(|_| ())
     }
 
     async fn read_log(&self) -> Result<M, LogError> {
@@ -321,6 +363,15 @@ impl<M: Machine> Loaded<M> {
             }
         }
         released
+    }
+}
+
+fn refused_batch(error: LogError) -> Option<RefusedBatch> {
+    match error {
+        LogError::InvalidProducerEpoch => Some(RefusedBatch::InvalidProducerEpoch),
+        LogError::InvalidTxnState => Some(RefusedBatch::InvalidTxnState),
+        LogError::TransactionCoordinatorFenced => Some(RefusedBatch::TransactionCoordinatorFenced),
+        _ => None,
     }
 }
 

@@ -93,7 +93,8 @@ impl ShareCoordinator {
 impl From<ShardError> for ShareError {
     fn from(error: ShardError) -> Self {
         match error {
-            ShardError::NotAvailable => ShareError::CoordinatorNotAvailable,
+            // No batch of theirs is of a producer.
+            ShardError::NotAvailable | ShardError::Refused(_) => ShareError::CoordinatorNotAvailable,
             ShardError::NotCoordinator => ShareError::NotCoordinator,
         }
     }

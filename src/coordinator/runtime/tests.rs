@@ -61,7 +61,13 @@ fn join(coordinator: &GroupCoordinator, member_id: StrBytes, session_timeout_ms:
 }
 
 async fn committed(coordinator: &Arc<GroupCoordinator>) -> Option<i64> {
-    let fetch = FetchOffsets { group_id: text("g"), member_id: None, member_epoch: -1, topics: None };
+    let fetch = FetchOffsets {
+        group_id: text("g"),
+        member_id: None,
+        member_epoch: -1,
+        require_stable: false,
+        topics: None,
+    };
     let topics = coordinator.fetch_offsets(fetch).await.expect("a coordinator");
     topics.first().and_then(|topic| topic.partitions.first()).map(|partition| partition.offset)
 }

@@ -1,5 +1,7 @@
 //! OffsetCommit: a member, or a consumer that is in no group, says how far it has read.
 
+use ottla_protocol::StrBytes;
+
 use super::super::classic::restart_session;
 use super::super::commands::{Commit, CommitPartition, CommitTopic, TopicResults};
 use super::super::hard::kept;
@@ -29,7 +31,7 @@ impl GroupShard {
         }
         match group {
             None if self.hard_state().has(&commit.group_id) => {}
-            None => outcome.soft.push(new_simple_group(commit, now_ms)),
+            None => outcome.soft.push(new_simple_group(&commit.group_id, now_ms)),
             Some(group) => {
                 let member = group.members.get(&commit.member_id);
                 let is_session_kept = matches!(group.state, State::Stable | State::PreparingRebalance);
@@ -39,7 +41,7 @@ impl GroupShard {
                     .extend(effect.map(|member| restart_session(&commit.group_id, member, now_ms)));
             }
         }
-        outcome.map(|result| result.map(|()| self.results(commit)))
+        outcome.map(|result| result.map(|()| self.results(&commit.topics)))
     }
 
     fn check_commit(&self, commit: &Commit) -> Result<(), GroupError> {
@@ -72,7 +74,7 @@ impl GroupShard {
         Ok(())
     }
 
-    fn results(&self, commit: &Commit) -> Vec<TopicResults> {
+    pub(super) fn results(&self, topics: &[CommitTopic]) -> Vec<TopicResults> {
         let partition_result =
             |partition: &CommitPartition| (partition.index, self.check_metadata(partition));
         let topic_results = |topic: &CommitTopic| TopicResults {
@@ -80,10 +82,10 @@ impl GroupShard {
             topic_id: topic.topic_id,
             partitions: topic.partitions.iter().map(partition_result).collect(),
         };
-        commit.topics.iter().map(topic_results).collect()
+        topics.iter().map(topic_results).collect()
     }
 
-    fn check_metadata(&self, partition: &CommitPartition) -> Result<(), GroupError> {
+    pub(super) fn check_metadata(&self, partition: &CommitPartition) -> Result<(), GroupError> {
         // Kafka counts UTF-16 units, of which there are never more than bytes.
         let limit = self.config.offset_metadata_max_bytes;
         if partition.metadata.len() > limit && partition.metadata.encode_utf16().count() > limit {
@@ -123,23 +125,31 @@ fn check_commit(commit: &Commit, group: Option<&ClassicGroup>) -> Result<(), Gro
 }
 
 fn record(commit: &Commit, topic: &CommitTopic, partition: &CommitPartition, now_ms: i64) -> GroupRecord {
-    let offset = CommittedOffset {
-        offset: partition.offset,
-        leader_epoch: partition.leader_epoch,
-        metadata: partition.metadata.clone(),
-        commit_timestamp_ms: now_ms,
-        expire_timestamp_ms: commit.retention_ms.map(|retention_ms| now_ms.saturating_add(retention_ms)),
-        topic_id: topic.topic_id,
-    };
     GroupRecord::Offset {
         group_id: commit.group_id.clone(),
         topic: topic.name.clone(),
         partition: partition.index,
-        offset: Some(offset),
+        offset: Some(offset(topic, partition, commit.retention_ms, now_ms)),
+    }
+}
+
+pub(super) fn offset(
+    topic: &CommitTopic,
+    partition: &CommitPartition,
+    retention_ms: Option<i64>,
+    now_ms: i64,
+) -> CommittedOffset {
+    CommittedOffset {
+        offset: partition.offset,
+        leader_epoch: partition.leader_epoch,
+        metadata: partition.metadata.clone(),
+        commit_timestamp_ms: now_ms,
+        expire_timestamp_ms: retention_ms.map(|retention_ms| now_ms.saturating_add(retention_ms)),
+        topic_id: topic.topic_id,
     }
 }
 
 /// A consumer that is in no group but keeps its offsets here makes a group without members.
-fn new_simple_group(commit: &Commit, now_ms: i64) -> SoftChange {
-    SoftChange::Put(kept(&commit.group_id), Box::new(ClassicGroup::new(now_ms)))
+pub(super) fn new_simple_group(group_id: &StrBytes, now_ms: i64) -> SoftChange {
+    SoftChange::Put(kept(group_id), Box::new(ClassicGroup::new(now_ms)))
 }

@@ -22,9 +22,11 @@ impl GroupShard {
         }
         let mut outcome = GroupOutcome::answer(());
         for topic in delete.topics.iter().filter(|topic| !group.is_subscribed_to(&topic.name)) {
-            let committed =
-                |index: &&i32| self.hard_state().offset(&delete.group_id, &topic.name, **index).is_some();
-            let tombstones = topic.partitions.iter().filter(committed);
+            let is_there = |index: &&i32| {
+                self.hard_state().offset(&delete.group_id, &topic.name, **index).is_some()
+                    || self.hard_state().pending().has(&delete.group_id, &topic.name, **index)
+            };
+            let tombstones = topic.partitions.iter().filter(is_there);
             outcome.records.extend(tombstones.map(|index| tombstone(&delete.group_id, &topic.name, *index)));
         }
         outcome.map(|()| Ok(delete.topics.iter().map(|topic| results(group, topic)).collect()))
@@ -38,7 +40,22 @@ impl GroupShard {
             let partitions = offsets.get(name).into_iter().flatten().filter(|(_, offset)| is_gone(offset));
             outcome.records.extend(partitions.map(|(index, _)| tombstone(group_id, name, *index)));
         }
+        for group_id in self.hard_state().pending().groups() {
+            outcome.records.extend(self.pending_tombstones(group_id, |topic| topic == name));
+        }
         outcome
+    }
+
+    /// Tombstones for what is pending only: what is committed as well gets one anyway.
+    pub(in super::super) fn pending_tombstones(
+        &self,
+        group_id: &StrBytes,
+        is_wanted: impl Fn(&StrBytes) -> bool,
+    ) -> Vec<GroupRecord> {
+        let hard = self.hard_state();
+        let pending = hard.pending().of_group(group_id).filter(|(topic, _)| is_wanted(topic));
+        let alone = pending.filter(|(topic, partition)| hard.offset(group_id, topic, *partition).is_none());
+        alone.map(|(topic, partition)| tombstone(group_id, topic, partition)).collect()
     }
 }
 

@@ -31,11 +31,14 @@ impl GroupShard {
         if retention == Retention::Endless {
             return;
         }
-        let mut is_any_left = false;
+        let pending = self.hard_state().pending();
+        // A group whose transaction is open stays.
+        let mut is_any_left = pending.has_group(group_id);
         for (topic, partitions) in self.hard_state().offsets(group_id).into_iter().flatten() {
             let is_topic_kept = !group.is_empty() && group.is_subscribed_to(topic);
             for (index, offset) in partitions {
-                if !is_topic_kept && self.is_expired(offset, retention, now_ms) {
+                let is_over = !is_topic_kept && self.is_expired(offset, retention, now_ms);
+                if is_over && !pending.has(group_id, topic, *index) {
                     outcome.records.push(tombstone(group_id, topic, *index));
                 } else {
                     is_any_left = true;

@@ -11,8 +11,6 @@ use super::super::{CommittedOffset, GroupError, GroupShard, HardGroup};
 
 impl GroupShard {
     /// OffsetFetch of one group. A group that does not exist has no offsets, which is no error.
-    ///
-    /// `require_stable` will matter with transactions: until then no offset waits for a marker.
     pub fn fetch_offsets(&self, fetch: &FetchOffsets) -> Result<Vec<FetchedTopic>, GroupError> {
         let (member_id, member_epoch) = (fetch.member_id.as_ref(), fetch.member_epoch);
         match self.hard_state().group(&fetch.group_id) {
@@ -21,10 +19,22 @@ impl GroupShard {
             _ => {}
         }
         let offsets = self.hard_state().offsets(&fetch.group_id);
-        Ok(match &fetch.topics {
+        let mut topics: Vec<FetchedTopic> = match &fetch.topics {
             Some(topics) => topics.iter().map(|topic| fetch_topic(topic, offsets)).collect(),
             None => offsets.into_iter().flatten().map(all_of_topic).collect(),
-        })
+        };
+        if fetch.require_stable && self.any_group(&fetch.group_id).is_some() {
+            topics.iter_mut().for_each(|topic| self.hide_unstable(&fetch.group_id, topic));
+        }
+        Ok(topics)
+    }
+
+    fn hide_unstable(&self, group_id: &StrBytes, topic: &mut FetchedTopic) {
+        let pending = self.hard_state().pending();
+        let partitions = topic.partitions.iter_mut();
+        for fetched in partitions.filter(|fetched| pending.has(group_id, &topic.name, fetched.index)) {
+            *fetched = FetchedOffset { is_unstable: true, ..none(fetched.index) };
+        }
     }
 }
 
@@ -60,9 +70,10 @@ fn fetched(index: i32, offset: &CommittedOffset) -> FetchedOffset {
         offset: offset.offset,
         leader_epoch: offset.leader_epoch,
         metadata: offset.metadata.clone(),
+        is_unstable: false,
     }
 }
 
 fn none(index: i32) -> FetchedOffset {
-    FetchedOffset { index, offset: -1, leader_epoch: -1, metadata: StrBytes::new() }
+    FetchedOffset { index, offset: -1, leader_epoch: -1, metadata: StrBytes::new(), is_unstable: false }
 }

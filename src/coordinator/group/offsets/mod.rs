@@ -4,5 +4,8 @@ mod commit;
 mod delete;
 mod expire;
 mod fetch;
+mod pending;
+mod transactional;
 
 pub(super) use delete::tombstone;
+pub use pending::{PendingOffset, PendingOffsets};

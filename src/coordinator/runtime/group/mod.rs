@@ -13,7 +13,7 @@ use std::sync::{Arc, Weak};
 
 use ottla_protocol::StrBytes;
 
-use super::shard::{Shard, ShardError};
+use super::shard::{RefusedBatch, Shard, ShardError};
 use super::shards::Shards;
 use super::{CoordinatorLog, LogError, ShareCoordinator};
 use crate::clock::Clock;
@@ -99,6 +99,11 @@ impl From<ShardError> for GroupError {
         match error {
             ShardError::NotAvailable => GroupError::CoordinatorNotAvailable,
             ShardError::NotCoordinator => GroupError::NotCoordinator,
+            ShardError::Refused(RefusedBatch::InvalidProducerEpoch) => GroupError::InvalidProducerEpoch,
+            ShardError::Refused(RefusedBatch::InvalidTxnState) => GroupError::InvalidTxnState,
+            ShardError::Refused(RefusedBatch::TransactionCoordinatorFenced) => {
+                GroupError::TransactionCoordinatorFenced
+            }
         }
     }
 }

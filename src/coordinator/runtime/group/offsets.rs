@@ -8,11 +8,36 @@ use super::GroupCoordinator;
 use crate::coordinator::Outcome;
 use crate::coordinator::group::GroupError;
 use crate::coordinator::group::commands::*;
+use crate::coordinator::marker::TxnMarker;
+use crate::coordinator::runtime::Voucher;
 
 impl GroupCoordinator {
     pub async fn commit(self: &Arc<Self>, commit: &Commit) -> Result<Vec<TopicResults>, GroupError> {
         let shard = self.shard_of(&commit.group_id)?;
         shard.run(|machine, now_ms, _| machine.commit(commit, now_ms)).await?
+    }
+
+    /// TxnOffsetCommit, once the transaction was verified for the group's partition.
+    pub async fn commit_transactional(
+        self: &Arc<Self>,
+        commit: &TransactionalCommit,
+        voucher: Voucher,
+    ) -> Result<Vec<TopicResults>, GroupError> {
+        let shard = self.shard_of(&commit.group_id)?;
+        let decided = shard
+            .run_vouched(Some(voucher), |machine, now_ms, _| machine.commit_transactional(commit, now_ms));
+        decided.await?
+    }
+
+    /// Ends a transaction in one partition of the groups' topic.
+    pub async fn end_transaction(
+        self: &Arc<Self>,
+        partition: i32,
+        marker: TxnMarker,
+    ) -> Result<(), GroupError> {
+        let voucher = Voucher::Marker { transaction_version: marker.transaction_version };
+        let shard = self.shards.shard(partition);
+        Ok(shard.run_vouched(Some(voucher), |machine, _, _| machine.end_transaction(marker)).await?)
     }
 
     pub async fn fetch_offsets(

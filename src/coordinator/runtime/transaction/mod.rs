@@ -241,7 +241,8 @@ impl TransactionCoordinator {
 impl From<ShardError> for TransactionError {
     fn from(error: ShardError) -> Self {
         match error {
-            ShardError::NotAvailable => TransactionError::CoordinatorNotAvailable,
+            // No batch of theirs is of a producer.
+            ShardError::NotAvailable | ShardError::Refused(_) => TransactionError::CoordinatorNotAvailable,
             ShardError::NotCoordinator => TransactionError::NotCoordinator,
         }
     }
