@@ -55,6 +55,8 @@ impl GroupShard {
                 let claim = group.check_commit(member_id, *generation_id, *api_version)?;
                 self.check_partitions(commit, |topic, index| claim.check(&topic.name, index))
             }
+            // How far a share group is, its share partitions' leaders say.
+            Some(HardGroup::Share(_)) => Err(GroupError::GroupIdNotFound),
             _ => check_commit(commit, self.group(&commit.group_id)),
         }
     }
