@@ -30,24 +30,14 @@ pub fn unsupported(key: i16, version: i16, correlation_id: i32) -> Result<Pendin
     Ok(Box::pin(std::future::ready(response.into_reply(0, correlation_id))))
 }
 
-/// Features whose APIs are served. The others stand in the metadata log, for a Kafka that opens it, but a client that
-/// were told of them would use what is not here.
-const SERVED_FEATURES: [&str; 6] = [
-    "eligible.leader.replicas.version",
-    "group.version",
-    KRAFT_VERSION,
-    "metadata.version",
-    "streams.version",
-    "transaction.version",
-];
 const KRAFT_VERSION: &str = "kraft.version";
 /// Before it, a client cannot read a lowest level of 0; Kafka leaves such features out.
 const LEVEL_ZERO_SINCE: i16 = 4;
 
 /// KIP-584: what the broker can do, and what the cluster has agreed on.
 fn with_features(response: ApiVersionsResponse, image: &Image, version: i16) -> ApiVersionsResponse {
-    let served = || FEATURES.iter().filter(|feature| SERVED_FEATURES.contains(&feature.name));
-    let supported = served()
+    let supported = FEATURES
+        .iter()
         .filter(|feature| version >= LEVEL_ZERO_SINCE || feature.min_level > 0)
         .map(|feature| {
             SupportedFeatureKey::default()
@@ -56,7 +46,8 @@ fn with_features(response: ApiVersionsResponse, image: &Image, version: i16) -> 
                 .with_max_version(feature.max_level)
         })
         .collect();
-    let finalized = served()
+    let finalized = FEATURES
+        .iter()
         .filter_map(|feature| Some((feature.name, finalized_level(feature, image)?)))
         .map(|(name, level)| {
             FinalizedFeatureKey::default()

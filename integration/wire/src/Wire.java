@@ -58,9 +58,9 @@ public class Wire {
 
     /** APIs that Ottla does not serve yet: left out of what ApiVersions tells. */
     static final Set<Integer> LATER = Set.of(17, 27, 28, 29, 30, 31, 34, 36, 38, 39, 40, 41, 43, 45, 46, 48, 49, 50, 51, 55, 57, 61, 64,
-        68, 69, 76, 77, 78, 79, 80, 81, 83, 84, 85, 86, 87, 88, 89, 90, 91, 92);
+        68, 69, 80, 81, 88, 89);
     /** Features of those APIs, and what the reference finalizes of the others at its own time. */
-    static final List<String> LATER_FEATURES = List.of("group.version", "share.version", "streams.version");
+    static final List<String> LATER_FEATURES = List.of("group.version", "streams.version");
 
     final Map<String, String> known = new TreeMap<>(Comparator.reverseOrder());
     final String host;
