@@ -3,19 +3,26 @@
 import json
 import os
 import re
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 BOOTSTRAP, RUN_ID = os.environ["BOOTSTRAP"], os.environ["RUN_ID"]
 TOOL = Path(__file__).resolve().parent.parent / "reference" / "tool"
+DEADLINE_S = 60
 TOPIC, GROUP = f"{RUN_ID}-topic", f"{RUN_ID}-group"
 
 # What differs from run to run, and what stands for it.
 VARYING = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "UUID"),
     (re.compile(r"TopicId: \S{22}"), "TopicId: ID"),
+    # Ids that clients make themselves.
+    (re.compile(rf"(?<= )(?!{RUN_ID})[\w-]{{22}}(?= )"), "ID"),
     (re.compile(r"[ \t]+"), " "),
 )
 
@@ -52,6 +59,19 @@ def show(name, *words, ordered=True, given=""):
 
 def produce(lines, *words, topic=TOPIC):
     tool("console-producer", "--topic", topic, *words, given="".join(f"{line}\n" for line in lines))
+
+
+def until(condition, what):
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            sys.exit(f"did not happen: {what}")
+        time.sleep(0.1)
+
+
+def background(name, *words):
+    """A tool that runs until it is ended."""
+    return subprocess.Popen([TOOL, name, *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=sys.stderr)
 
 
 def console():
@@ -112,6 +132,204 @@ def consumer_groups():
     show("consumer-groups", "--describe", *group)
 
 
+def every_kind():
+    """A group of each kind, as the tools for groups tell them apart."""
+    produce([f"r{i}" for i in range(10)])
+    for kind in ("classic", "consumer"):
+        group = f"{GROUP}-{kind}"
+        tool(
+            "console-consumer", "--topic", TOPIC, "--group", group, "--from-beginning", "--max-messages", "4",
+            "--consumer-property", f"group.protocol={kind}",
+        )
+        show("consumer-groups", "--describe", "--group", group)
+        show("consumer-groups", "--describe", "--group", group, "--state", "--verbose")
+    share = f"{GROUP}-share"
+    entity = ["--entity-type", "groups", "--entity-name", share]
+    show("configs", *entity, "--alter", "--add-config", "share.auto.offset.reset=earliest")
+    show("configs", *entity, "--describe")
+    show("console-share-consumer", "--topic", TOPIC, "--group", share, "--max-messages", "4")
+    with streams_member(f"{GROUP}-streams"):
+        mine = [line for line in tool("groups", "--list").splitlines() if line.startswith((GROUP, "GROUP "))]
+        print("groups:", *sorted(mine), sep="\n")
+        for kind in ("classic", "consumer", "share", "streams"):
+            listed = tool("groups", "--list", "--group-type", kind).splitlines()
+            print(f"{kind}:", *sorted(line for line in listed if line.startswith(GROUP)))
+    show("consumer-groups", "--delete", "--group", f"{GROUP}-consumer")
+    show("consumer-groups", "--describe", "--group", f"{GROUP}-consumer")
+    show("consumer-groups", "--describe", "--group", share)
+
+
+def share_groups():
+    produce([f"r{i}" for i in range(10)])
+    group = ["--group", GROUP]
+    show("share-groups", "--describe", *group)
+    tool("configs", "--entity-type", "groups", "--entity-name", GROUP, "--alter", "--add-config", "share.auto.offset.reset=earliest")
+    show("console-share-consumer", "--topic", TOPIC, *group, "--max-messages", "10")
+    show("share-groups", "--describe", *group)
+    show("share-groups", "--describe", *group, "--state")
+    show("share-groups", "--describe", *group, "--members")
+    listed = tool("share-groups", "--list", "--state").splitlines()
+    print("listed:", [line for line in listed if line.startswith((GROUP, "GROUP "))])
+    reset = ["--reset-offsets", *group, "--topic", TOPIC]
+    show("share-groups", *reset, "--to-earliest", "--dry-run")
+    show("share-groups", *reset, "--to-earliest", "--execute")
+    show("share-groups", "--describe", *group)
+    show("console-share-consumer", "--topic", TOPIC, *group, "--max-messages", "2", "--reject")
+    show("console-share-consumer", "--topic", TOPIC, *group, "--max-messages", "2", "--release")
+    show("share-groups", "--delete-offsets", *group, "--topic", TOPIC)
+    show("share-groups", "--describe", *group)
+    show("share-groups", "--delete", *group)
+    show("share-groups", "--describe", *group)
+
+
+def streams_groups():
+    """A group of one member that a hand-written heartbeat makes: an application takes seconds to start."""
+    group = ["--group", GROUP]
+    show("streams-groups", "--describe", *group)
+    tool("topics", "--create", "--topic", TOPIC, "--partitions", "2")
+    produce([f"k{i}\tr{i}" for i in range(10)], "--property", "parse.key=true")
+    with streams_member(GROUP):
+        show("streams-groups", "--describe", *group, ordered=False)
+        show("streams-groups", "--describe", *group, "--state", "--verbose")
+        show("streams-groups", "--describe", *group, "--members", "--verbose")
+        listed = tool("streams-groups", "--list", "--state").splitlines()
+        print("listed:", [line for line in listed if line.startswith((GROUP, "GROUP "))])
+        show("streams-groups", "--delete", *group)
+    show("streams-groups", "--describe", *group, "--state")
+    show("streams-groups", "--reset-offsets", *group, "--input-topic", TOPIC, "--to-offset", "2", "--execute")
+    show("streams-groups", "--describe", *group, "--offsets")
+    show("streams-groups", "--delete", *group)
+    show("streams-groups", "--describe", *group)
+
+
+class streams_member:
+    """The one member of a streams group that reads TOPIC, with a heartbeat a second; it leaves at the end."""
+
+    def __init__(self, group):
+        self.group, self.epoch, self.leaving = group, 0, threading.Event()
+
+    def __enter__(self):
+        host, port = BOOTSTRAP.rsplit(":", 1)
+        self.connection = socket.create_connection((host, int(port)), timeout=DEADLINE_S)
+        # Until the topic of the groups is there, nobody is their coordinator.
+        until(lambda: self.heartbeat(0) == 0, "the member joins")
+        self.thread = threading.Thread(target=self.stay)
+        self.thread.start()
+        until(lambda: "Stable" in tool("streams-groups", "--describe", "--group", self.group, "--state"), "the group is stable")
+
+    def __exit__(self, *_):
+        self.leaving.set()
+        self.thread.join()
+        self.heartbeat(-1)
+        self.connection.close()
+
+    def stay(self):
+        while not self.leaving.wait(1):
+            self.heartbeat(self.epoch)
+
+    def heartbeat(self, epoch):
+        """Sends StreamsGroupHeartbeat 0; returns the error code."""
+        empty_array, null, null_struct = b"\1", b"\0", b"\xff"
+        if epoch == 0:
+            subtopology = compact("0") + b"\2" + compact(TOPIC) + empty_array * 5 + b"\0"
+            topology = b"\1" + struct.pack(">i", 0) + b"\2" + subtopology + b"\0"
+            rebalance_timeout_ms, tasks, process, tags = 60_000, empty_array, compact("process"), empty_array
+        else:
+            topology, rebalance_timeout_ms, tasks, process, tags = null_struct, -1, null, null, null
+        body = (
+            compact(self.group) + compact("AQIDBAUGBwgJCgsMDQ4PEA") + struct.pack(">ii", epoch, 0) + null + null
+            + struct.pack(">i", rebalance_timeout_ms) + topology + tasks * 3 + process + null_struct + tags + null + null + b"\0\0"
+        )
+        header = struct.pack(">hhih", 88, 0, 7, -1) + b"\0"
+        self.connection.sendall(struct.pack(">i", len(header + body)) + header + body)
+        length, = struct.unpack(">i", self.receive(4))
+        answer = self.receive(length)
+        code, = struct.unpack_from(">h", answer, 9)
+        if code == 0 and epoch >= 0:
+            # Behind a null message and the member's id.
+            self.epoch, = struct.unpack_from(">i", answer, 35)
+        return code
+
+    def receive(self, count):
+        data = b""
+        while len(data) < count:
+            data += self.connection.recv(count - len(data)) or sys.exit("the broker closed the connection")
+        return data
+
+
+def compact(text):
+    return bytes([len(text) + 1]) + text.encode()
+
+
+def transactions():
+    tool("topics", "--create", "--topic", TOPIC)
+    produce([f"r{i}" for i in range(20)])
+    copied, transactional_id = f"{RUN_ID}-copied", f"{RUN_ID}-id"
+    tool("topics", "--create", "--topic", copied)
+    # It takes --broker-list, and says how many are left and how far it is.
+    subprocess.run(
+        [TOOL, "transactional-copier", "--broker-list", BOOTSTRAP, "--input-topic", TOPIC, "--input-partition", "0", "--output-topic", copied,
+         "--transactional-id", transactional_id, "--transaction-size", "5", "--consumer-group", GROUP, "--use-group-metadata"],
+        stdout=sys.stderr, check=True, timeout=DEADLINE_S,
+    )
+    show("console-consumer", "--topic", copied, "--from-beginning", "--max-messages", "20", "--isolation-level", "read_committed")
+    show("consumer-groups", "--describe", "--group", GROUP)
+    print("listed:", columns(mine(tool("transactions", "list")), 0, 3))
+    print("described:", columns(tool("transactions", "describe", "--transactional-id", transactional_id).splitlines(), 1, 4, 5))
+    show("transactions", "describe", "--transactional-id", f"{RUN_ID}-nobody")
+    print("producers:", columns(tool("transactions", "describe-producers", "--topic", copied, "--partition", "0").splitlines(), 2, 5))
+
+    open_id = f"{RUN_ID}-open"
+    producer = background(
+        "producer-perf-test", "--topic", copied, "--num-records", "100000", "--record-size", "10", "--throughput", "5",
+        "--bootstrap-server", BOOTSTRAP, "--transactional-id", open_id, "--transaction-duration-ms", "600000",
+    )
+    try:
+        until(lambda: "Ongoing" in tool("transactions", "describe", "--transactional-id", open_id), "a transaction is open")
+        print("open:", columns(mine(tool("transactions", "list")), 0, 3))
+        described = tool("transactions", "describe", "--transactional-id", open_id).splitlines()
+        print("described:", columns(described, 1, 4, 5), described[-1].split()[-1])
+        print("hanging:", tool("transactions", "find-hanging", "--topic", copied, "--partition", "0"))
+    finally:
+        producer.kill()
+        producer.wait()
+    show("transactions", "forceTerminateTransaction", "--transactionalId", open_id)
+    until(lambda: "Empty" in tool("transactions", "describe", "--transactional-id", open_id), "the transaction is aborted")
+    print("terminated:", columns(tool("transactions", "describe", "--transactional-id", open_id).splitlines(), 1, 4))
+    show("console-consumer", "--topic", copied, "--from-beginning", "--timeout-ms", "3000", "--isolation-level", "read_committed")
+
+
+def mine(text):
+    """The heading, and what belongs to this run."""
+    return [line for line in text.splitlines() if line.startswith((RUN_ID, "TransactionalId"))]
+
+
+def columns(lines, *kept):
+    """Some columns of a table, its rows sorted: ids, epochs and times differ from run to run."""
+    rows = [[line.split()[i] for i in kept if i < len(line.split())] for line in lines]
+    return rows[:1] + sorted(rows[1:])
+
+
+def verifiable():
+    """What the producer says it has sent is what consumers of both protocols get."""
+    sent = events("verifiable-producer", "--topic", TOPIC, "--max-messages", "50", "--acks", "-1")
+    print("producer:", [event["name"] for event in sent if event["name"] != "producer_send_success"])
+    values = sorted(int(event["value"]) for event in sent if event["name"] == "producer_send_success")
+    print("sent:", len(values), values[:1], values[-1:])
+    for protocol in ("classic", "consumer"):
+        got = events(
+            "verifiable-consumer", "--topic", TOPIC, "--group-id", f"{GROUP}-{protocol}", "--group-protocol", protocol,
+            "--max-messages", "50", "--reset-policy", "earliest", "--verbose",
+        )
+        print(f"{protocol}:", sorted({event["name"] for event in got}))
+        print("received:", sorted(int(event["value"]) for event in got if event["name"] == "record_data") == values)
+        print("committed:", max(event["offsets"][0]["offset"] for event in got if event["name"] == "offsets_committed"))
+
+
+def events(name, *words):
+    return [json.loads(line) for line in tool(name, *words).splitlines() if line.startswith("{")]
+
+
 def get_offsets():
     tool("topics", "--create", "--topic", TOPIC, "--partitions", "2")
     produce([f"r{i}" for i in range(10)], topic=f"{RUN_ID}-other")
@@ -153,7 +371,7 @@ def broker_api_versions():
 
 SCENARIOS = {
     run.__name__.replace("_", "-"): run
-    for run in (console, topics, configs, consumer_groups, get_offsets, delete_records, log_dirs, broker_api_versions)
+    for run in (console, topics, configs, consumer_groups, every_kind, share_groups, streams_groups, transactions, verifiable, get_offsets, delete_records, log_dirs, broker_api_versions)
 }
 
 SCENARIOS[sys.argv[1]]()
