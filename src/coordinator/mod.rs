@@ -14,6 +14,7 @@ pub mod batches;
 pub mod chance;
 pub mod group;
 pub mod marker;
+pub mod pattern;
 pub mod runtime;
 pub mod share;
 pub mod timers;

@@ -32,6 +32,17 @@ async fn filters_let_through_what_they_name() {
     let long = all().with_duration_filter(60_000);
     assert_eq!(listed(&mut client, 1, &long).await, ["a Empty"]);
 
+    // The whole id has to match.
+    for (pattern, ids) in
+        [("[a-c]", &["a Empty", "b Ongoing"][..]), ("b.*", &["b Ongoing"]), ("", &["a Empty", "b Ongoing"])]
+    {
+        let named = all().with_transactional_id_pattern(Some(text(pattern)));
+        assert_eq!(listed(&mut client, 2, &named).await, ids, "{pattern}");
+    }
+    let wrong = all().with_transactional_id_pattern(Some(text("(a")));
+    let refused = client.call(2, &wrong).await;
+    assert_eq!((refused.error_code, refused.transaction_states.len()), (INVALID_REGULAR_EXPRESSION, 0));
+
     let unknown = all().with_state_filters(vec![text("ongoing"), text("x"), text("x")]);
     let answer = client.call(2, &unknown).await;
     assert_eq!(answer.unknown_state_filters, [text("ongoing"), text("x")]);

@@ -25,6 +25,7 @@ pub const OPERATION_NOT_ATTEMPTED: i16 = ErrorCode::OperationNotAttempted.code()
 pub const PRODUCER_FENCED: i16 = ErrorCode::ProducerFenced.code();
 pub const TRANSACTIONAL_ID_NOT_FOUND: i16 = ErrorCode::TransactionalIdNotFound.code();
 pub const TRANSACTION_ABORTABLE: i16 = ErrorCode::TransactionAbortable.code();
+pub const INVALID_REGULAR_EXPRESSION: i16 = ErrorCode::InvalidRegularExpression.code();
 pub const NOT_COORDINATOR: i16 = ErrorCode::NotCoordinator.code();
 
 /// A producer's id and epoch.

@@ -29,7 +29,11 @@ impl TransactionShard {
 
     /// Those that every filter lets through, in no order.
     pub fn list(&self, list: &ListTransactions, now_ms: i64) -> Vec<ListedTransaction> {
-        let listed = self.transactions.iter().filter(|(_, transaction)| is_listed(transaction, list, now_ms));
+        let is_named = |id: &StrBytes| list.pattern.as_ref().is_none_or(|pattern| pattern.matches(id));
+        let listed = self
+            .transactions
+            .iter()
+            .filter(|(id, transaction)| is_named(id) && is_listed(transaction, list, now_ms));
         let row = |(transactional_id, transaction): (&StrBytes, &Transaction)| ListedTransaction {
             transactional_id: transactional_id.clone(),
             producer_id: transaction.producer_id,

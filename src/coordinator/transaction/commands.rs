@@ -2,6 +2,7 @@
 
 use ottla_protocol::StrBytes;
 
+use super::super::pattern::NamePattern;
 use super::{ProducerIdAndEpoch, TopicPartition, TransactionResult, TransactionVersion};
 
 /// A decision, or what it still needs: a producer id can be had only outside of the machine. Whoever asked asks again
@@ -59,6 +60,8 @@ pub struct ListTransactions {
     pub states: Vec<StrBytes>,
     /// Only those that take longer.
     pub longer_than_ms: Option<i64>,
+    /// Only ids that match it wholly.
+    pub pattern: Option<NamePattern>,
 }
 
 /// A row of ListTransactions.

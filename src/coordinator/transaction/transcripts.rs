@@ -16,6 +16,7 @@ use std::str::FromStr;
 
 use ottla_protocol::StrBytes;
 
+use super::super::pattern::NamePattern;
 use super::commands::*;
 use super::harness::World;
 use super::*;
@@ -186,6 +187,7 @@ impl Player {
             producer_ids: args.list("producers").map(|id| id.parse().expect("an id")).collect(),
             states: args.list("states").map(text).collect(),
             longer_than_ms: args.number("longer"),
+            pattern: args.get("pattern").map(|pattern| NamePattern::new(pattern).expect("a pattern")),
         };
         let listed = self.world.shard.list(&list, self.world.now_ms);
         let row =

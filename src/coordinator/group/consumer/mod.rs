@@ -12,7 +12,7 @@
 //! | `target.rs` | the group's epoch, and what each member shall have in it |
 //! | `reconcile.rs` | a member's way there: what it gives up first, what it waits for |
 //! | `leave.rs` | members that leave, are fenced, or fall silent |
-//! | `patterns.rs`, `pattern.rs` | subscriptions by regular expression, resolved here; RE2's language |
+//! | `patterns.rs` | subscriptions by regular expression, resolved here |
 //! | `checks.rs` | what is wrong in a request itself |
 //! | `offsets.rs` | who may commit and fetch offsets |
 //! | `describe.rs` | ConsumerGroupDescribe |
@@ -31,7 +31,6 @@ mod joining;
 mod leave;
 mod member;
 mod offsets;
-mod pattern;
 mod patterns;
 mod reconcile;
 pub mod records;

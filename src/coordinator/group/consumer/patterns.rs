@@ -12,11 +12,11 @@ use super::super::{
     Effect, GroupError, GroupOutcome, GroupRecord, GroupShard, Refusal, SoftChange, TimerKey,
 };
 use super::heartbeat::Decision;
-use super::pattern::TopicPattern;
 use super::{
     ConsumerConfig, ConsumerGroup, ConsumerRecord, GroupEpoch, MemberMetadata, RefreshCheck, ResolvedPattern,
 };
 use crate::coordinator::ClusterView;
+use crate::coordinator::pattern::NamePattern;
 
 /// What a heartbeat did to its member's regular expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +133,7 @@ fn matched_topics<'a>(
     let names = view.topic_names();
     let matched = |regex: &'a StrBytes| {
         // One that cannot be read can only come from another coordinator's log: it matches nothing.
-        let pattern = TopicPattern::new(regex).ok();
+        let pattern = NamePattern::new(regex).ok();
         let is_matched = |name: &&StrBytes| pattern.as_ref().is_some_and(|pattern| pattern.matches(name));
         (regex, names.iter().filter(is_matched).cloned().collect())
     };
@@ -141,7 +141,7 @@ fn matched_topics<'a>(
 }
 
 fn check_regex(regex: &StrBytes) -> Result<(), Refusal> {
-    TopicPattern::new(regex).map(|_| ()).map_err(|description| {
+    NamePattern::new(regex).map(|_| ()).map_err(|description| {
         GroupError::InvalidRegularExpression.because(format!(
             "SubscribedTopicRegex `{regex}` is not a valid regular expression: {description}."
         ))

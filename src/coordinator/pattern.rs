@@ -1,4 +1,4 @@
-//! The patterns of topic names that members subscribe to, in RE2's language (KIP-848).
+//! Patterns of names in RE2's language: of topics that members subscribe to (KIP-848), of transactional ids (KIP-1152).
 //!
 //! Kafka reads them with RE2/J; the regex crate's language differs in what it allows and in what brackets mean. So a
 //! pattern is read here, by RE2's rules and with its complaints, and written anew for the crate.
@@ -28,16 +28,16 @@ const DUPLICATE_NAME: &str = "duplicate capture group name";
 const UNSUPPORTED_PERL: &str = "invalid or unsupported Perl syntax";
 const TOO_DEEP: &str = "expression nests too deeply";
 
-/// A pattern that whole topic names match or do not match.
+/// A pattern that whole names match or do not match.
 #[derive(Debug, Clone)]
-pub struct TopicPattern(Regex);
+pub struct NamePattern(Regex);
 
-impl TopicPattern {
+impl NamePattern {
     /// Fails with RE2/J's description of what is wrong.
     pub fn new(pattern: &str) -> Result<Self, &'static str> {
         let translated = Translation::of(pattern)?;
         let regex = RegexBuilder::new(&format!(r"\A(?:{translated})\z")).size_limit(SIZE_LIMIT).build();
-        regex.map(TopicPattern).map_err(|error| match error {
+        regex.map(NamePattern).map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => INVALID_COUNT,
             _ if translated.contains(r"\p") || translated.contains(r"\P") => INVALID_RANGE,
             _ => TOO_DEEP,
@@ -440,7 +440,7 @@ mod tests {
             ("(?", UNSUPPORTED_PERL),
         ];
         for (pattern, description) in cases {
-            assert_eq!(TopicPattern::new(pattern).err(), Some(description), "{pattern}");
+            assert_eq!(NamePattern::new(pattern).err(), Some(description), "{pattern}");
         }
     }
 
@@ -475,7 +475,7 @@ mod tests {
             (r"^\A(a$|\z)", &["a", ""], &["b"]),
         ];
         for (pattern, good, bad) in cases {
-            let compiled = TopicPattern::new(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
+            let compiled = NamePattern::new(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
             good.iter().for_each(|name| assert!(compiled.matches(name), "{pattern} and {name:?}"));
             bad.iter().for_each(|name| assert!(!compiled.matches(name), "{pattern} but not {name:?}"));
         }
@@ -483,9 +483,9 @@ mod tests {
 
     #[test]
     fn what_would_take_too_much_memory_is_refused() {
-        assert_eq!(TopicPattern::new("((a{100}){100}){100}").err(), Some(INVALID_COUNT));
-        assert_eq!(TopicPattern::new(&"(".repeat(5000)).err(), Some(MISSING_PARENTHESIS));
+        assert_eq!(NamePattern::new("((a{100}){100}){100}").err(), Some(INVALID_COUNT));
+        assert_eq!(NamePattern::new(&"(".repeat(5000)).err(), Some(MISSING_PARENTHESIS));
         let deep = format!("{}a{}", "(".repeat(5000), ")".repeat(5000));
-        assert_eq!(TopicPattern::new(&deep).err(), Some(TOO_DEEP));
+        assert_eq!(NamePattern::new(&deep).err(), Some(TOO_DEEP));
     }
 }
