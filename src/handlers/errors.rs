@@ -7,6 +7,7 @@ use tracing::error;
 
 use crate::broker::cluster::ClusterError;
 use crate::broker::fetch_session::SessionError;
+use crate::broker::share::partition::AcknowledgeError;
 use crate::broker::share::sessions::SessionError as ShareSessionError;
 use crate::broker::share::{FetchFailure, ShareFailure};
 use crate::broker::{LookupError, MarkerError, ProducerIdError};
@@ -112,8 +113,10 @@ impl Code for ShareFailure {
             ShareFailure::CoordinatorNotAvailable => ErrorCode::CoordinatorNotAvailable,
             ShareFailure::UnknownTopicOrPartition => ErrorCode::UnknownTopicOrPartition,
             ShareFailure::OffsetNotAvailable => ErrorCode::OffsetNotAvailable,
-            ShareFailure::InvalidRecordState => ErrorCode::InvalidRecordState,
-            ShareFailure::InvalidRequest => ErrorCode::InvalidRequest,
+            ShareFailure::Acknowledge(AcknowledgeError::FirstIsPast | AcknowledgeError::LastIsPast) => {
+                ErrorCode::InvalidRequest
+            }
+            ShareFailure::Acknowledge(_) => ErrorCode::InvalidRecordState,
             ShareFailure::Unknown => ErrorCode::UnknownServerError,
         }
     }

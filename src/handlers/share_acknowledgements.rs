@@ -5,7 +5,7 @@ use ottla_protocol::{ErrorCode, StrBytes, Uuid};
 
 use super::Context;
 use super::errors::Code;
-use crate::broker::share::partition::{AcknowledgeType, Acknowledgement};
+use crate::broker::share::partition::{AcknowledgeError, AcknowledgeType, Acknowledgement, Extent};
 use crate::broker::share::sessions::{SessionKey, TopicPartition};
 use crate::broker::share::{Acknowledged, ShareFailure};
 use crate::broker::{LookupError, TopicRef};
@@ -60,13 +60,13 @@ pub fn session_key(group_id: Option<&str>, member_id: Option<&str>) -> Option<Se
 pub struct Answer {
     pub target: TopicPartition,
     pub code: ErrorCode,
-    /// Kafka has a message for what it tried to do, none for what it refused to try.
-    pub has_message: bool,
+    /// Kafka has one for what it tried to do, none for what it refused to try.
+    pub message: Option<&'static str>,
 }
 
 impl Answer {
     pub fn message(&self) -> Option<StrBytes> {
-        self.has_message.then(|| StrBytes::from_static_str(self.code.message()))
+        self.message.map(StrBytes::from_static_str)
     }
 }
 
@@ -109,20 +109,48 @@ impl UnderWay {
         let has_tried = self.0.iter().any(|(_, done)| matches!(done, Done::Tried(_)));
         let mut answers = Vec::with_capacity(self.0.len());
         for (target, done) in self.0 {
-            let (code, has_message) = match done {
-                Done::Refused(code) => (code, false),
+            let failure = match done {
+                Done::Refused(code) => {
+                    answers.push(Answer { target, code, message: None });
+                    continue;
+                }
                 // Kafka leaves them out when it did nothing for any partition.
                 Done::Empty if !has_tried => continue,
-                Done::Empty => (ErrorCode::None, false),
-                Done::Tried(Ok(acknowledged)) => match acknowledged.written().await {
-                    Ok(()) => (ErrorCode::None, false),
-                    Err(failure) => (failure.code(), true),
-                },
-                Done::Tried(Err(failure)) => (failure.code(), true),
+                Done::Empty => None,
+                Done::Tried(Ok(acknowledged)) => acknowledged.written().await.err(),
+                Done::Tried(Err(failure)) => Some(failure),
             };
-            answers.push(Answer { target, code, has_message });
+            answers.push(match failure {
+                None => Answer { target, code: ErrorCode::None, message: None },
+                Some(failure) => Answer { target, code: failure.code(), message: Some(message(failure)) },
+            });
         }
         answers
+    }
+}
+
+/// What Kafka says of it.
+fn message(failure: ShareFailure) -> &'static str {
+    let ShareFailure::Acknowledge(error) = failure else { return failure.code().message() };
+    match error {
+        AcknowledgeError::NotAcquired(Extent::Batch) => {
+            "The batch cannot be acknowledged. The batch is not in the acquired state."
+        }
+        AcknowledgeError::NotAcquired(Extent::Offset) => {
+            "The offset cannot be acknowledged. The offset is not acquired."
+        }
+        AcknowledgeError::NotOwner(Extent::Batch) => "Member is not the owner of batch record",
+        AcknowledgeError::NotOwner(Extent::Offset) => "Member is not the owner of offset",
+        AcknowledgeError::RenewDisabled => "Renewing acquisition locks is not enabled for the group.",
+        AcknowledgeError::NotInFlight => {
+            "Batch record not found. The request batch offsets are not found in the cache."
+        }
+        AcknowledgeError::FirstIsPast => {
+            "Batch record not found. The first offset in request is past acquired records."
+        }
+        AcknowledgeError::LastIsPast => {
+            "Batch record not found. The last offset in request is past acquired records."
+        }
     }
 }
 

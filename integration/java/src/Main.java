@@ -33,7 +33,9 @@ public final class Main {
         Map.entry("worker", ExactlyOnce::worker),
         Map.entry("new-protocol", newer("NewProtocol", "newProtocol")),
         Map.entry("crash-member", newer("NewProtocol", "crashMember")),
-        Map.entry("upgrade", newer("Upgrade", "upgrade"))
+        Map.entry("upgrade", newer("Upgrade", "upgrade")),
+        Map.entry("share", newer("Share", "share")),
+        Map.entry("share-locks", newer("Share", "locks"))
     );
 
     /** A scenario of newer/, which is compiled only against versions that have what it uses. */

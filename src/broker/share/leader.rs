@@ -29,10 +29,8 @@ pub enum ShareFailure {
     UnknownTopicOrPartition,
     /// There is no offset to begin at: OFFSET_NOT_AVAILABLE.
     OffsetNotAvailable,
-    /// INVALID_RECORD_STATE
-    InvalidRecordState,
-    /// INVALID_REQUEST
-    InvalidRequest,
+    /// INVALID_RECORD_STATE or INVALID_REQUEST.
+    Acknowledge(AcknowledgeError),
     /// UNKNOWN_SERVER_ERROR
     Unknown,
 }
@@ -52,10 +50,7 @@ impl From<ShareError> for ShareFailure {
 
 impl From<AcknowledgeError> for ShareFailure {
     fn from(error: AcknowledgeError) -> Self {
-        match error {
-            AcknowledgeError::InvalidRecordState => ShareFailure::InvalidRecordState,
-            AcknowledgeError::InvalidRequest => ShareFailure::InvalidRequest,
-        }
+        ShareFailure::Acknowledge(error)
     }
 }
 
@@ -200,7 +195,7 @@ impl Leader {
                 self.set_alarm(active);
                 Ok(change.map(|change| self.submit(active, change)))
             }
-            State::Loading => Err(ShareFailure::InvalidRecordState),
+            State::Loading => Err(AcknowledgeError::NotInFlight.into()),
             State::Gone(failure) => Err(*failure),
         }
     }

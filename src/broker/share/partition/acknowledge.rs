@@ -1,6 +1,6 @@
 //! What becomes of acquired records: acknowledged by their member, released when it leaves, taken back in time.
 
-use std::ops::ControlFlow::{self, Break, Continue};
+use std::ops::ControlFlow::{Break, Continue};
 
 use super::batch::{Pending, RecordState, Run};
 use super::{Settings, SharePartition, StateBatch};
@@ -59,10 +59,25 @@ impl Acknowledgement {
 /// Why nothing of a request was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcknowledgeError {
-    /// INVALID_RECORD_STATE: the member does not have these records.
-    InvalidRecordState,
-    /// INVALID_REQUEST: past all that was ever given.
-    InvalidRequest,
+    /// Nobody has the records, or not any more.
+    NotAcquired(Extent),
+    /// Another member has them.
+    NotOwner(Extent),
+    /// `share.renew.acknowledge.enable` is false.
+    RenewDisabled,
+    /// Before all that is in flight.
+    NotInFlight,
+    /// Behind all that is in flight.
+    FirstIsPast,
+    LastIsPast,
+}
+
+/// How the records that are refused are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All of their batch is in the same state.
+    Batch,
+    Offset,
 }
 
 /// What the persister has to write. Until it has, the records belong to nobody and are given to nobody.
@@ -196,20 +211,21 @@ impl SharePartition {
         let deadline_ms = now_ms.saturating_add(settings.record_lock_duration_ms);
         for (first, last, kind) in acknowledgement.ranges() {
             let told = self.for_runs(first.max(self.start_offset), last, |run| {
-                if !run.is_acquired() || run.owner().is_none_or(|owner| &**owner != member) {
-                    return refuse();
+                let Some(owner) = run.owner() else { return Break((run.first_offset, Refusal::NotAcquired)) };
+                if &**owner != member {
+                    return Break((run.first_offset, Refusal::NotOwner));
                 }
                 match (kind.target(), &mut run.delivery.lock) {
                     (Some(state), _) => run.change(transition, state, settings, states),
                     (None, Some(lock)) if settings.renew_acknowledge_enabled => {
                         lock.deadline_ms = deadline_ms
                     }
-                    (None, _) => return refuse(),
+                    (None, _) => return Break((run.first_offset, Refusal::RenewDisabled)),
                 }
                 Continue(())
             });
-            if let Break(error) = told {
-                return Err(error);
+            if let Break((offset, refusal)) = told {
+                return Err(self.refused(offset, refusal));
             }
         }
         Ok(())
@@ -218,15 +234,25 @@ impl SharePartition {
     fn check_known(&self, acknowledgement: &Acknowledgement) -> Result<(), AcknowledgeError> {
         let (first, last) = (acknowledgement.first_offset, acknowledgement.last_offset);
         if first >= self.start_offset && self.floor(first).is_none() {
-            return Err(AcknowledgeError::InvalidRecordState);
+            return Err(AcknowledgeError::NotInFlight);
         }
-        let Some((_, batch)) = self.batches.range(..=last).next_back() else {
-            return Err(AcknowledgeError::InvalidRecordState);
-        };
-        if batch.last_offset() < first || batch.last_offset() < last {
-            return Err(AcknowledgeError::InvalidRequest);
+        match self.batches.range(..=last).next_back().map(|(_, batch)| batch.last_offset()) {
+            None => Err(AcknowledgeError::NotInFlight),
+            Some(known) if known < first => Err(AcknowledgeError::FirstIsPast),
+            Some(known) if known < last => Err(AcknowledgeError::LastIsPast),
+            Some(_) => Ok(()),
         }
-        Ok(())
+    }
+
+    fn refused(&self, offset: i64, refusal: Refusal) -> AcknowledgeError {
+        let batch = self.floor(offset).and_then(|first| self.batches.get(&first));
+        let is_whole = batch.is_some_and(|batch| batch.runs.len() == 1 && batch.runs[0].len() == batch.size);
+        let extent = if is_whole { Extent::Batch } else { Extent::Offset };
+        match refusal {
+            Refusal::NotAcquired => AcknowledgeError::NotAcquired(extent),
+            Refusal::NotOwner => AcknowledgeError::NotOwner(extent),
+            Refusal::RenewDisabled => AcknowledgeError::RenewDisabled,
+        }
     }
 }
 
@@ -245,8 +271,11 @@ impl Run {
     }
 }
 
-fn refuse() -> ControlFlow<AcknowledgeError> {
-    Break(AcknowledgeError::InvalidRecordState)
+/// What is wrong with a run.
+enum Refusal {
+    NotAcquired,
+    NotOwner,
+    RenewDisabled,
 }
 
 /// Adds a run, joined with the one before where they meet and are alike.

@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 
 use batch::{Batch, Delivery, Run};
 
-pub use acknowledge::{AcknowledgeError, AcknowledgeType, Acknowledgement, Change, Written};
+pub use acknowledge::{AcknowledgeError, AcknowledgeType, Acknowledgement, Change, Extent, Written};
 pub use acquire::{Acquire, AcquireMode, Acquired, LogBatch, without};
 pub use batch::{MemberId, RecordState};
 

@@ -156,10 +156,7 @@ impl Simulation {
         let acknowledgement = Acknowledgement { first_offset, last_offset, types };
         // What compaction has removed may be nobody's; but no range ends there.
         let owner_is = |offset| self.records.get(&offset).is_some_and(|record| record.owner_is(member));
-        let is_skipped = |offset| {
-            self.is_compacted(offset)
-                && self.records.get(&offset).is_none_or(|record| record.owner.is_none() && !record.is_done)
-        };
+        let is_skipped = |offset| self.is_compacted(offset) && self.run_of(offset).is_none();
         let is_owner = owner_is(last_offset)
             && (first_offset..last_offset).all(|offset| owner_is(offset) || is_skipped(offset));
         let done = self.partition.acknowledge(
@@ -259,6 +256,11 @@ impl Simulation {
         self.persister.states.retain(|offset, _| *offset >= start);
     }
 
+    fn run_of(&self, offset: i64) -> Option<&Run> {
+        let batch = self.partition.floor(offset).and_then(|first| self.partition.batches.get(&first));
+        batch?.runs.iter().find(|run| run.first_offset <= offset && offset <= run.last_offset)
+    }
+
     fn look_at_locks(&mut self, first_offset: i64, last_offset: i64) {
         for offset in first_offset.max(self.start_offset)..=last_offset {
             let run =
@@ -337,6 +339,11 @@ impl Simulation {
 
     fn check(&mut self) {
         assert!(self.partition.start_offset() >= self.start_offset, "the start offset goes back");
+        for (offset, record) in self.records.range(self.start_offset..self.partition.start_offset()) {
+            let is_done = record.is_done || record.is_used_up;
+            let is_explained = is_done || record.is_lost || self.is_compacted(*offset);
+            assert!(is_explained, "{offset} was skipped");
+        }
         self.start_offset = self.partition.start_offset();
         let mut next = None;
         for (first, batch) in &self.partition.batches {
@@ -355,11 +362,6 @@ impl Simulation {
             next = Some(batch.last_offset() + 1);
         }
         assert!(next.is_none_or(|next| next == self.partition.next_offset));
-        for (offset, record) in self.records.range(..self.start_offset) {
-            let is_done = record.is_done || record.is_used_up;
-            let is_explained = is_done || record.is_lost || self.is_compacted(*offset);
-            assert!(is_explained, "{offset} was skipped: the start is {}", self.start_offset);
-        }
     }
 
     /// What compaction has removed is archived without a word.
