@@ -36,6 +36,9 @@ mod reconcile;
 pub mod records;
 mod target;
 
+#[cfg(test)]
+mod simulator;
+
 pub use checks::check_heartbeat;
 pub use commands::{
     ConsumerHeartbeat, DescribedConsumerGroup, DescribedConsumerMember, DescribedTopic, HeartbeatAnswer,
