@@ -4,7 +4,7 @@ use crate::config::key::Value;
 use crate::config::{ServerConfig, ShareConfig};
 use crate::coordinator::group::assignors::Assignor;
 use crate::coordinator::group::consumer::ConsumerConfig;
-use crate::coordinator::group::{GroupConfig, Ranged, ShareGroupConfig, StreamsConfig};
+use crate::coordinator::group::{GroupConfig, MigrationPolicy, Ranged, ShareGroupConfig, StreamsConfig};
 
 pub fn group_config(config: &ServerConfig) -> GroupConfig {
     GroupConfig {
@@ -12,6 +12,7 @@ pub fn group_config(config: &ServerConfig) -> GroupConfig {
         min_session_timeout_ms: config.group_min_session_timeout_ms,
         max_session_timeout_ms: config.group_max_session_timeout_ms,
         max_size: size(config.group_max_size),
+        migration_policy: migration_policy(config),
         offset_metadata_max_bytes: size(config.offset_metadata_max_bytes),
         offsets_retention_ms: config.offsets_retention_ms,
         offsets_retention_check_interval_ms: config.offsets_retention_check_interval_ms,
@@ -19,6 +20,14 @@ pub fn group_config(config: &ServerConfig) -> GroupConfig {
         consumer: consumer_config(config),
         streams: streams_config(config),
     }
+}
+
+fn migration_policy(config: &ServerConfig) -> MigrationPolicy {
+    let name = match config.value("group.consumer.migration.policy") {
+        Some(Value::Text(name)) => name,
+        _ => String::new(),
+    };
+    MigrationPolicy::by_name(&name).unwrap_or(MigrationPolicy::Bidirectional)
 }
 
 fn consumer_config(config: &ServerConfig) -> ConsumerConfig {

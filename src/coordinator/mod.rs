@@ -113,6 +113,8 @@ pub enum Effect<Answer, TimerKey, Errand> {
     /// Calls [`Machine::expire`] with the key at that time (milliseconds since the epoch), and no longer at the time
     /// set before.
     SetTimer(TimerKey, i64),
+    /// As `SetTimer`, unless one is set already.
+    StartTimer(TimerKey, i64),
     CancelTimer(TimerKey),
     /// To be done by somebody else once the outcome's records are committed, who may come back with a command.
     Errand(Errand),

@@ -35,6 +35,13 @@ impl<K: Clone + Eq + Hash + Ord> Timers<K> {
         }
     }
 
+    /// Sets the deadline of `key` if it has none.
+    pub fn start(&mut self, key: K, at_ms: i64) {
+        if !self.deadlines.contains_key(&key) {
+            self.set(key, at_ms);
+        }
+    }
+
     /// Forgets `key`.
     pub fn cancel(&mut self, key: &K) {
         self.deadlines.remove(key);
@@ -77,6 +84,7 @@ mod tests {
         timers.set("c", 30);
         timers.set("a", 25); // later: the queue keeps the old entry
         timers.set("c", 5); // sooner
+        timers.start("a", 1); // it runs already
         timers.cancel(&"b");
 
         assert_eq!(timers.next_deadline_ms(), Some(5));

@@ -5,11 +5,11 @@ use super::super::key::{Honour::*, Importance::*, Key, Kind::*, Rule::*, resourc
 
 #[rustfmt::skip]
 pub const GROUP: &[Key] = &[
-    resource("consumer.assignment.interval.ms", Int, Some("1000"), AtLeast(0), Medium, &["group.consumer.assignment.interval.ms"], NotYet,
+    resource("consumer.assignment.interval.ms", Int, Some("1000"), AtLeast(0), Medium, &["group.consumer.assignment.interval.ms"], Honoured,
         "Least milliseconds between two assignments of the consumer group."),
-    resource("consumer.heartbeat.interval.ms", Int, Some("5000"), AtLeast(1), Medium, &["group.consumer.heartbeat.interval.ms"], NotYet,
+    resource("consumer.heartbeat.interval.ms", Int, Some("5000"), AtLeast(1), Medium, &["group.consumer.heartbeat.interval.ms"], Honoured,
         "Milliseconds between heartbeats of the consumer group's members."),
-    resource("consumer.session.timeout.ms", Int, Some("45000"), AtLeast(1), Medium, &["group.consumer.session.timeout.ms"], NotYet,
+    resource("consumer.session.timeout.ms", Int, Some("45000"), AtLeast(1), Medium, &["group.consumer.session.timeout.ms"], Honoured,
         "Milliseconds without a heartbeat after which a member of the consumer group is removed."),
     resource("share.assignment.interval.ms", Int, Some("1000"), AtLeast(0), Medium, &["group.share.assignment.interval.ms"], NotYet,
         "Least milliseconds between two assignments of the share group."),

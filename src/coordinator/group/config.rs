@@ -1,5 +1,6 @@
 //! What a group coordinator is told by the configuration, under Kafka's names.
 
+use super::MigrationPolicy;
 use super::consumer::ConsumerConfig;
 use super::{ShareGroupConfig, StreamsConfig};
 use crate::coordinator::ClusterView;
@@ -16,6 +17,8 @@ pub struct GroupConfig {
     pub max_session_timeout_ms: i32,
     /// `group.max.size`, in members.
     pub max_size: usize,
+    /// `group.consumer.migration.policy`.
+    pub migration_policy: MigrationPolicy,
     /// `offset.metadata.max.bytes`: the longest metadata of a commit.
     pub offset_metadata_max_bytes: usize,
     /// `offsets.retention.minutes`, in milliseconds.
@@ -55,6 +58,7 @@ impl Default for GroupConfig {
             min_session_timeout_ms: 6_000,
             max_session_timeout_ms: 1_800_000,
             max_size: i32::MAX as usize,
+            migration_policy: MigrationPolicy::Bidirectional,
             offset_metadata_max_bytes: 4096,
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1000,
             offsets_retention_check_interval_ms: 10 * 60 * 1000,

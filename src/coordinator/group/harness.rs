@@ -72,6 +72,7 @@ impl World {
                     assert_eq!(twice, None, "ticket {ticket} was answered twice");
                 }
                 Effect::SetTimer(key, at_ms) => self.timers.set(key, at_ms),
+                Effect::StartTimer(key, at_ms) => self.timers.start(key, at_ms),
                 Effect::CancelTimer(key) => self.timers.cancel(&key),
                 Effect::Errand(errand) => self.errands.push(errand),
             }

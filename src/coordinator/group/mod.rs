@@ -14,6 +14,7 @@
 //! | `records.rs` | the bytes of the records |
 //! | `metadata_hash.rs` | by what a group notices that its topics changed |
 //! | `assignors/` | which member shall read what, in groups whose broker decides |
+//! | `migration/` | groups between the classic and the consumer protocol |
 //! | `life.rs` | what groups of all kinds have in common |
 //! | `admin.rs` | ListGroups, DescribeGroups, DeleteGroups |
 //!
@@ -30,6 +31,7 @@ mod error;
 mod hard;
 mod life;
 pub mod metadata_hash;
+mod migration;
 mod offsets;
 pub mod records;
 pub mod share;
@@ -53,6 +55,7 @@ pub use consumer::{ConsumerGroup, ConsumerRecord};
 pub use error::{GroupError, Refusal};
 pub use hard::{CommittedOffset, GroupRecord, HardGroup, HardState, LoggedGroup, LoggedMember, Producer};
 pub use life::{AnyGroup, Retention};
+pub use migration::MigrationPolicy;
 pub use share::{ShareErrand, ShareGroup, ShareGroupConfig, ShareRecord};
 pub use streams::{StreamsConfig, StreamsGroup, StreamsRecord};
 
@@ -113,6 +116,16 @@ pub enum TimerKey {
         group_id: StrBytes,
         member_id: StrBytes,
     },
+    /// How long a member of the classic protocol in a consumer group may take to join again when it was told to.
+    ClassicJoin {
+        group_id: StrBytes,
+        member_id: StrBytes,
+    },
+    /// How long it may take to ask for its assignment then.
+    ClassicSync {
+        group_id: StrBytes,
+        member_id: StrBytes,
+    },
     /// When the regular expressions of a consumer group are resolved.
     TopicPatterns {
         group_id: StrBytes,
@@ -128,6 +141,20 @@ pub enum TimerKey {
     Streams(StreamsTimer),
     /// `offsets.retention.check.interval.ms`, one for the whole shard.
     OffsetsRetention,
+}
+
+impl TimerKey {
+    pub fn session(group_id: StrBytes, member_id: StrBytes) -> Self {
+        TimerKey::Session { group_id, member_id }
+    }
+
+    pub fn classic_join(group_id: StrBytes, member_id: StrBytes) -> Self {
+        TimerKey::ClassicJoin { group_id, member_id }
+    }
+
+    pub fn classic_sync(group_id: StrBytes, member_id: StrBytes) -> Self {
+        TimerKey::ClassicSync { group_id, member_id }
+    }
 }
 
 /// The groups whose coordinator is one partition of `__consumer_offsets`.
@@ -189,11 +216,14 @@ impl Machine for GroupShard {
     fn expire(&self, key: &TimerKey, now_ms: i64, view: &dyn ClusterView) -> GroupOutcome<()> {
         match key {
             TimerKey::Session { group_id, member_id } => match self.hard.consumer_group(group_id) {
-                Some(group) => self.expire_consumer_session(group_id, group, member_id, view),
+                Some(group) => self.expire_consumer_session(group_id, group, member_id, now_ms, view),
                 None => self.expire_session(group_id, member_id, now_ms),
             },
             TimerKey::Rebalance { group_id, member_id } => {
-                self.expire_consumer_rebalance(group_id, member_id, view)
+                self.expire_consumer_rebalance(group_id, member_id, now_ms, view)
+            }
+            TimerKey::ClassicJoin { group_id, member_id } | TimerKey::ClassicSync { group_id, member_id } => {
+                self.expire_classic_member(group_id, member_id, now_ms, view)
             }
             TimerKey::TopicPatterns { group_id } => self.resolve_topic_patterns(group_id, now_ms, view),
             TimerKey::ShareSession { group_id, member_id } => {

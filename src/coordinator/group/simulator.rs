@@ -174,7 +174,7 @@ impl Simulation {
                 if let Some(client) = sender {
                     self.clients[client].phase = Phase::Joining(join.ticket);
                 }
-                let outcome = self.world.shard.join(&join, now_ms);
+                let outcome = self.world.shard.join(&join, now_ms, &self.world.view);
                 self.world.try_run(outcome);
             }
             Request::Sync(mut sync) => {
@@ -182,7 +182,7 @@ impl Simulation {
                 if let Some(client) = sender {
                     self.clients[client].phase = Phase::Syncing(sync.ticket);
                 }
-                let outcome = self.world.shard.sync(&sync, now_ms);
+                let outcome = self.world.shard.sync(&sync, now_ms, &self.world.view);
                 self.world.try_run(outcome);
             }
             Request::Heartbeat(heartbeat) => {
@@ -194,7 +194,7 @@ impl Simulation {
             }
             Request::Commit(commit) => self.send_commit(&commit, sender),
             Request::Leave(leave) => {
-                let outcome = self.world.shard.leave(&leave, now_ms);
+                let outcome = self.world.shard.leave(&leave, now_ms, &self.world.view);
                 self.world.try_run(outcome);
             }
         }

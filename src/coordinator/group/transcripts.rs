@@ -11,18 +11,18 @@
 //! to the same hard state.
 
 mod consumer;
+mod embedded;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use bytes::{BufMut, Bytes, BytesMut};
 use ottla_protocol::StrBytes;
 use uuid::Uuid;
 
 use super::commands::*;
 use super::consumer::ConsumerConfig;
 use super::harness::World;
-use super::{Answer, GroupConfig, GroupError, GroupRecord, Producer};
+use super::{Answer, GroupConfig, GroupError, GroupRecord, MigrationPolicy, Producer};
 use crate::coordinator::Ticket;
 use crate::coordinator::marker::TxnMarker;
 use crate::coordinator::transcripts::{check_transcripts, replay_transcript};
@@ -72,6 +72,10 @@ impl Player {
                     initial_rebalance_delay_ms: args.number("delay", 0),
                     max_size: args.number("max_size", 1_000),
                     offset_metadata_max_bytes: args.number("metadata", 4_096),
+                    migration_policy: MigrationPolicy::by_name(
+                        args.get("migration").unwrap_or("bidirectional"),
+                    )
+                    .expect("a policy"),
                     consumer: ConsumerConfig {
                         max_size: args.number("consumer_max_size", 1_000),
                         ..ConsumerConfig::default()
@@ -156,7 +160,8 @@ impl Player {
         self.labels.insert(ticket, label.to_string());
         let version: i16 = args.number("v", 9);
         let topics = args.get("topics").unwrap_or("t");
-        let protocol = |name: &str| Protocol { name: text(name), metadata: subscription(topics) };
+        let metadata = embedded::subscription(topics, args.get("owned"));
+        let protocol = |name: &str| Protocol { name: text(name), metadata: metadata.clone() };
         let join = Join {
             ticket,
             group_id: args.text("group", "g"),
@@ -172,7 +177,7 @@ impl Player {
             may_skip_assignment: version >= 9,
             unique: Uuid::from_u128(self.uuids),
         };
-        let outcome = self.world.shard.join(&join, self.world.now_ms);
+        let outcome = self.world.shard.join(&join, self.world.now_ms, &self.world.view);
         self.world.run(outcome);
         Vec::new()
     }
@@ -182,7 +187,7 @@ impl Player {
         self.labels.insert(ticket, label.to_string());
         let assignment = |part: &str| {
             let (id, bytes) = part.split_once(':').expect("assign=id:bytes");
-            (expand(id), Bytes::copy_from_slice(bytes.as_bytes()))
+            (expand(id), embedded::assignment(bytes))
         };
         let sync = Sync {
             ticket,
@@ -194,7 +199,7 @@ impl Player {
             protocol_name: args.optional("protocol"),
             assignments: args.list("assign").into_iter().map(assignment).collect(),
         };
-        let outcome = self.world.shard.sync(&sync, self.world.now_ms);
+        let outcome = self.world.shard.sync(&sync, self.world.now_ms, &self.world.view);
         self.world.run(outcome);
         Vec::new()
     }
@@ -207,7 +212,7 @@ impl Player {
         };
         let members = args.list("ids").into_iter().map(leaver).collect();
         let leave = Leave { group_id: args.text("group", "g"), members };
-        let outcome = self.world.shard.leave(&leave, self.world.now_ms);
+        let outcome = self.world.shard.leave(&leave, self.world.now_ms, &self.world.view);
         match self.world.run(outcome) {
             Err(error) => vec![format!("{error:?}")],
             Ok(answer) => {
@@ -363,20 +368,6 @@ fn shorten(line: &str) -> String {
     short
 }
 
-/// A version 0 subscription to `t,u`.
-fn subscription(topics: &str) -> Bytes {
-    let mut bytes = BytesMut::new();
-    bytes.put_i16(0);
-    let topics: Vec<&str> = topics.split(',').collect();
-    bytes.put_i32(topics.len() as i32);
-    for topic in topics {
-        bytes.put_i16(topic.len() as i16);
-        bytes.put_slice(topic.as_bytes());
-    }
-    bytes.put_i32(0);
-    bytes.freeze()
-}
-
 fn show_result(result: Result<(), GroupError>) -> String {
     result.map_or_else(|error| format!("{error:?}"), |()| "ok".to_string())
 }
@@ -385,7 +376,7 @@ fn show_answer(answer: &Answer) -> String {
     match answer {
         Answer::Join(Err(refused)) => format!("{:?} {}", refused.error, refused.member_id),
         Answer::Sync(Err(error)) => format!("{error:?}"),
-        Answer::Sync(Ok(synced)) => format!("synced {:?}", synced.assignment),
+        Answer::Sync(Ok(synced)) => format!("synced {}", embedded::show(&synced.assignment)),
         Answer::Join(Ok(joined)) => {
             let members: Vec<&str> = joined.members.iter().map(|member| member.member_id.as_str()).collect();
             format!(
@@ -441,7 +432,8 @@ impl Player {
             }
             GroupRecord::Group { group_id, group: None } => format!("{group_id} gone"),
             GroupRecord::Group { group_id, group: Some(group) } => {
-                let members = group.members.iter().map(|m| format!("{}={:?}", m.member_id, m.assignment));
+                let members = group.members.iter();
+                let members = members.map(|m| format!("{}={}", m.member_id, embedded::show(&m.assignment)));
                 format!(
                     "{group_id} gen={} type={} protocol={} leader={} since={} members={}",
                     group.generation,

@@ -355,6 +355,7 @@ impl<M: Machine> Loaded<M> {
         for effect in effects {
             match effect {
                 Effect::SetTimer(key, at_ms) => self.timers.set(key, at_ms),
+                Effect::StartTimer(key, at_ms) => self.timers.start(key, at_ms),
                 Effect::CancelTimer(key) => self.timers.cancel(&key),
                 Effect::Answer(ticket, answer) => {
                     released.answers.extend(self.tickets.remove(&ticket).map(|waiter| (waiter, answer)));

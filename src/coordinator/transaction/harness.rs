@@ -51,6 +51,7 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::SetTimer(key, at_ms) => self.timers.set(key, at_ms),
+                Effect::StartTimer(key, at_ms) => self.timers.start(key, at_ms),
                 Effect::CancelTimer(key) => self.timers.cancel(&key),
                 Effect::Errand(errand) => self.errands.push(errand),
                 Effect::Answer(_, never) => match never {},

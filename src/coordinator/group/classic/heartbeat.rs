@@ -9,6 +9,9 @@ use super::{Member, State};
 impl GroupShard {
     /// Heartbeat. The cheapest command: two look-ups and a moved deadline.
     pub fn heartbeat(&self, heartbeat: &Heartbeat, now_ms: i64) -> GroupOutcome<Result<(), GroupError>> {
+        if let Some(group) = self.hard_state().consumer_group(&heartbeat.group_id) {
+            return self.heartbeat_in_consumer_group(heartbeat, group, now_ms);
+        }
         match self.check_heartbeat(heartbeat) {
             Err(error) => GroupOutcome::answer(Err(error)),
             Ok((member, response)) => {

@@ -6,18 +6,20 @@ use super::super::commands::{Join, JoinRefused, Joined};
 use super::super::{Answer, GroupConfig, GroupError, GroupOutcome, GroupShard, HardGroup};
 use super::rebalance::Transition;
 use super::{ClassicGroup, Member, State};
+use crate::coordinator::ClusterView;
 use crate::coordinator::group::hard::kept;
 
 impl GroupShard {
     /// JoinGroup. The answer leaves under the command's ticket, often only when the other members have joined.
-    pub fn join(&self, join: &Join, now_ms: i64) -> GroupOutcome<()> {
+    pub fn join(&self, join: &Join, now_ms: i64, view: &dyn ClusterView) -> GroupOutcome<()> {
         if let Err(error) = join.check(&self.config) {
             return refuse(join, &join.member_id, error);
         }
         let ended = match self.hard_state().group(&join.group_id) {
             // Without members it gives way to a group of this kind.
             Some(HardGroup::Consumer(group)) if group.is_empty() => group.tombstones(&join.group_id),
-            Some(HardGroup::Consumer(_) | HardGroup::Share(_) | HardGroup::Streams(_)) => {
+            Some(HardGroup::Consumer(group)) => return self.join_consumer_group(join, group, now_ms, view),
+            Some(HardGroup::Share(_) | HardGroup::Streams(_)) => {
                 return refuse(join, &join.member_id, GroupError::InconsistentGroupProtocol);
             }
             Some(HardGroup::Classic(_)) | None => Vec::new(),

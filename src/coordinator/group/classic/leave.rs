@@ -3,13 +3,22 @@
 use super::super::commands::{Leave, LeaveAnswer, Leaver};
 use super::super::{GroupError, GroupOutcome, GroupShard};
 use super::rebalance::Transition;
+use crate::coordinator::ClusterView;
 use crate::coordinator::group::hard::kept;
 
 impl GroupShard {
     /// LeaveGroup.
-    pub fn leave(&self, leave: &Leave, now_ms: i64) -> GroupOutcome<Result<LeaveAnswer, GroupError>> {
+    pub fn leave(
+        &self,
+        leave: &Leave,
+        now_ms: i64,
+        view: &dyn ClusterView,
+    ) -> GroupOutcome<Result<LeaveAnswer, GroupError>> {
         if leave.group_id.is_empty() {
             return GroupOutcome::answer(Err(GroupError::InvalidGroupId));
+        }
+        if let Some(group) = self.hard_state().consumer_group(&leave.group_id) {
+            return self.leave_consumer_group(leave, group, now_ms, view).map(Ok);
         }
         let Some(group) = self.group(&leave.group_id) else {
             let nobody = |leaver: &Leaver| (leaver.clone(), Err(GroupError::UnknownMemberId));

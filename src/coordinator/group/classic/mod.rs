@@ -22,3 +22,4 @@ mod sync;
 pub use group::{ClassicGroup, InitialDelay, State};
 pub(super) use heartbeat::restart_session;
 pub use member::Member;
+pub(super) use rebalance::Transition;

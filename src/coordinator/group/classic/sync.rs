@@ -9,11 +9,15 @@ use super::super::commands::{Sync, Synced};
 use super::super::{Answer, Effect, GroupError, GroupOutcome, GroupShard};
 use super::rebalance::Transition;
 use super::{ClassicGroup, State};
+use crate::coordinator::ClusterView;
 use crate::coordinator::group::hard::kept;
 
 impl GroupShard {
     /// SyncGroup. The answer leaves under the command's ticket; for followers when the leader has brought it.
-    pub fn sync(&self, sync: &Sync, now_ms: i64) -> GroupOutcome<()> {
+    pub fn sync(&self, sync: &Sync, now_ms: i64, view: &dyn ClusterView) -> GroupOutcome<()> {
+        if let Some(group) = self.hard_state().consumer_group(&sync.group_id) {
+            return self.sync_in_consumer_group(sync, group, now_ms, view);
+        }
         let group = match self.check_sync(sync) {
             Ok(group) => group,
             Err(error) => return refuse(sync, error),

@@ -14,8 +14,8 @@ use super::joining::Speaker;
 use super::patterns::PatternUpdate;
 use super::reconcile::Reconciliation;
 use super::{
-    ConsumerGroup, ConsumerHeartbeat, ConsumerRecord, CurrentAssignment, HeartbeatAnswer, JOIN_EPOCH,
-    LEAVE_EPOCH, LEAVE_STATIC_EPOCH, MemberMetadata, MemberState, TopicPartitionList,
+    ClassicMetadata, ConsumerGroup, ConsumerHeartbeat, ConsumerRecord, CurrentAssignment, HeartbeatAnswer,
+    JOIN_EPOCH, LEAVE_EPOCH, LEAVE_STATIC_EPOCH, MemberMetadata, MemberState, TopicPartitionList,
 };
 use crate::coordinator::ClusterView;
 
@@ -28,7 +28,7 @@ impl GroupShard {
         view: &dyn ClusterView,
     ) -> GroupOutcome<Result<HeartbeatAnswer, Refusal>> {
         let decided = match request.member_epoch {
-            LEAVE_EPOCH | LEAVE_STATIC_EPOCH => self.consumer_leave(request, view),
+            LEAVE_EPOCH | LEAVE_STATIC_EPOCH => self.consumer_leave(request, now_ms, view),
             _ => self.consumer_stay(request, now_ms, view),
         };
         decided.map_or_else(|refusal| GroupOutcome::answer(Err(refusal)), |outcome| outcome.map(Ok))
@@ -41,10 +41,11 @@ impl GroupShard {
         view: &dyn ClusterView,
     ) -> Result<GroupOutcome<HeartbeatAnswer>, Refusal> {
         let mut outcome = GroupOutcome::answer(());
-        let group = self.consumer_group_to_stay_in(request, &mut outcome)?;
+        let group = self.consumer_group_to_stay_in(request, now_ms, view, &mut outcome)?;
         let group_id = self.hard_state().kept_id(&request.group_id).cloned();
         let group_id = group_id.unwrap_or_else(|| kept(&request.group_id));
-        let decision = Decision { shard: self, request, group_id, group: &group, now_ms, view, outcome };
+        let decision =
+            Decision { shard: self, request, classic: None, group_id, group: &group, now_ms, view, outcome };
         decision.decide()
     }
 
@@ -53,6 +54,8 @@ impl GroupShard {
     fn consumer_group_to_stay_in(
         &self,
         request: &ConsumerHeartbeat,
+        now_ms: i64,
+        view: &dyn ClusterView,
         outcome: &mut GroupOutcome<()>,
     ) -> Result<Cow<'_, ConsumerGroup>, Refusal> {
         let group_id = &request.group_id;
@@ -63,6 +66,9 @@ impl GroupShard {
                 outcome.records.push(GroupRecord::Group { group_id: kept(group_id), group: None });
                 outcome.soft.push(SoftChange::Remove(group_id.clone()));
                 Ok(Cow::Owned(ConsumerGroup::default()))
+            }
+            (_, Some(classic)) if is_joining => {
+                self.upgrade(request, classic, now_ms, view, outcome).map(Cow::Owned)
             }
             (None, None) if is_joining => Ok(Cow::Owned(ConsumerGroup::default())),
             (None, None) => {
@@ -87,9 +93,12 @@ fn not_a_consumer_group(group_id: &StrBytes) -> Refusal {
 }
 
 /// One heartbeat that is being decided: the group as it was before it, and what was decided so far.
-pub(super) struct Decision<'a> {
+pub(in super::super) struct Decision<'a> {
     pub shard: &'a GroupShard,
+    /// Also what a member of the classic protocol says with its JoinGroup.
     pub request: &'a ConsumerHeartbeat,
+    /// What a member of the classic protocol says besides.
+    pub classic: Option<ClassicMetadata>,
     pub group_id: StrBytes,
     pub group: &'a ConsumerGroup,
     pub now_ms: i64,
@@ -97,8 +106,30 @@ pub(super) struct Decision<'a> {
     pub outcome: GroupOutcome<()>,
 }
 
-impl Decision<'_> {
+/// What was decided of a member.
+pub(in super::super) struct Settled<'a> {
+    pub speaker: Speaker<'a>,
+    /// Its next step, if it makes one.
+    next: Option<CurrentAssignment>,
+    pub has_subscription_changed: bool,
+}
+
+impl Settled<'_> {
+    pub fn current(&self) -> &CurrentAssignment {
+        self.next.as_ref().unwrap_or(&self.speaker.before.current)
+    }
+}
+
+impl<'a> Decision<'a> {
     fn decide(mut self) -> Result<GroupOutcome<HeartbeatAnswer>, Refusal> {
+        let settled = self.settle()?;
+        self.restart_session(&settled.speaker.member_id);
+        let answer = self.answer(&settled.speaker, settled.current());
+        Ok(self.outcome.map(|()| answer))
+    }
+
+    /// Takes over what the member says, and leads it one step. The records are in the outcome.
+    pub fn settle(&mut self) -> Result<Settled<'a>, Refusal> {
         self.check_size()?;
         let speaker = self.speaker()?;
         let metadata = self.metadata(&speaker);
@@ -113,9 +144,12 @@ impl Decision<'_> {
         let (target_epoch, target) = self.update_target(group_epoch, &speaker, &metadata);
         let has_subscription_changed = are_names_new || patterns != PatternUpdate::Unchanged;
         let current = self.reconcile(&speaker, &metadata, has_subscription_changed, target_epoch, &target)?;
-        self.restart_session(&speaker.member_id);
-        let answer = self.answer(&speaker, &current);
-        Ok(self.outcome.map(|()| answer))
+        let next = match current {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(next) => Some(next),
+        };
+        drop(metadata);
+        Ok(Settled { speaker, next, has_subscription_changed })
     }
 
     pub fn record(&mut self, record: ConsumerRecord) {
@@ -166,8 +200,8 @@ impl Decision<'_> {
         if request.client_host != metadata.client_host {
             set(&mut metadata.to_mut().client_host, &request.client_host);
         }
-        if metadata.classic.is_some() {
-            metadata.to_mut().classic = None;
+        if metadata.classic != self.classic {
+            metadata.to_mut().classic.clone_from(&self.classic);
         }
         metadata
     }

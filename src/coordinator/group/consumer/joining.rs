@@ -10,7 +10,7 @@ use super::heartbeat::Decision;
 use super::{ConsumerRecord, CurrentAssignment, JOIN_EPOCH, LEAVE_STATIC_EPOCH, Member, TopicPartitionList};
 
 /// The member that speaks.
-pub(super) struct Speaker<'a> {
+pub(in super::super) struct Speaker<'a> {
     pub member_id: StrBytes,
     /// It as it was before this heartbeat; a new one is without anything.
     pub before: Cow<'a, Member>,
@@ -40,16 +40,16 @@ impl<'a> Decision<'a> {
 
     fn static_speaker(&mut self, instance_id: &StrBytes) -> Result<Speaker<'a>, Refusal> {
         let existing = self.group.static_member(instance_id);
-        match (self.request.member_epoch, existing) {
-            (JOIN_EPOCH, None) => Ok(self.new_speaker()),
-            (JOIN_EPOCH, Some((existing_id, existing))) => {
-                if existing.current.member_epoch != LEAVE_STATIC_EPOCH && !existing.uses_classic_protocol() {
+        match (self.is_joining(), existing) {
+            (true, None) => Ok(self.new_speaker()),
+            (true, Some((existing_id, existing))) => {
+                if !self.may_replace(existing) {
                     return Err(unreleased_instance(&self.request.member_id, instance_id, existing_id));
                 }
                 Ok(self.replace(existing_id, existing))
             }
-            (_, None) => Err(unknown_instance(instance_id)),
-            (_, Some((existing_id, existing))) => {
+            (false, None) => Err(unknown_instance(instance_id)),
+            (false, Some((existing_id, existing))) => {
                 if *existing_id != self.request.member_id {
                     return Err(fenced_instance(&self.request.member_id, instance_id, existing_id));
                 }
@@ -61,6 +61,20 @@ impl<'a> Decision<'a> {
                 })
             }
         }
+    }
+
+    fn is_joining(&self) -> bool {
+        match self.classic {
+            Some(_) => self.request.member_id.is_empty(),
+            None => self.request.member_epoch == JOIN_EPOCH,
+        }
+    }
+
+    /// With the classic protocol whoever comes last has the instance id; with the consumer protocol it must be free.
+    fn may_replace(&self, existing: &Member) -> bool {
+        self.classic.is_some()
+            || existing.uses_classic_protocol()
+            || existing.current.member_epoch == LEAVE_STATIC_EPOCH
     }
 
     fn new_speaker(&self) -> Speaker<'a> {
@@ -100,7 +114,7 @@ impl<'a> Decision<'a> {
     /// A member may be one epoch behind if it missed an answer, and only if it owns nothing that it must not own.
     fn check_epoch(&self, member: &Member) -> Result<(), Refusal> {
         let (epoch, current) = (self.request.member_epoch, &member.current);
-        if epoch == JOIN_EPOCH || epoch == current.member_epoch {
+        if self.classic.is_some() || epoch == JOIN_EPOCH || epoch == current.member_epoch {
             return Ok(());
         }
         if epoch < current.member_epoch
@@ -128,9 +142,11 @@ pub(super) fn removal(member_id: &StrBytes) -> [ConsumerRecord; 3] {
 }
 
 /// The timers that a member may have, cancelled.
-pub(super) fn cancelled_timers(group_id: &StrBytes, member_id: &StrBytes) -> [Effect; 2] {
+pub(in super::super) fn cancelled_timers(group_id: &StrBytes, member_id: &StrBytes) -> [Effect; 4] {
     let (group_id, member_id) = (group_id.clone(), member_id.clone());
     [
+        Effect::CancelTimer(TimerKey::classic_join(group_id.clone(), member_id.clone())),
+        Effect::CancelTimer(TimerKey::classic_sync(group_id.clone(), member_id.clone())),
         Effect::CancelTimer(TimerKey::Session { group_id: group_id.clone(), member_id: member_id.clone() }),
         Effect::CancelTimer(TimerKey::Rebalance { group_id, member_id }),
     ]

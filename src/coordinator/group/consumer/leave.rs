@@ -1,5 +1,7 @@
 //! Members that go: of themselves, or because nothing was heard of them.
 
+use std::collections::BTreeSet;
+
 use ottla_protocol::StrBytes;
 
 use super::super::metadata_hash::metadata_hash;
@@ -16,6 +18,7 @@ impl GroupShard {
     pub(super) fn consumer_leave(
         &self,
         request: &ConsumerHeartbeat,
+        now_ms: i64,
         view: &dyn ClusterView,
     ) -> Result<GroupOutcome<HeartbeatAnswer>, Refusal> {
         let group = self.consumer_group(&request.group_id)?;
@@ -34,7 +37,7 @@ impl GroupShard {
                 outcome.records.push(GroupRecord::Consumer { group_id: group_id.clone(), record });
                 outcome
             }
-            _ => fence(group_id, group, &[member_id], view),
+            _ => self.remove_consumer_members(group_id, group, &BTreeSet::from([member_id]), now_ms, view),
         };
         Ok(outcome.map(|()| answer))
     }
@@ -45,10 +48,13 @@ impl GroupShard {
         group_id: &StrBytes,
         group: &ConsumerGroup,
         member_id: &StrBytes,
+        now_ms: i64,
         view: &dyn ClusterView,
     ) -> GroupOutcome<()> {
         match group.member(member_id) {
-            Some(_) => fence(group_id, group, &[member_id], view),
+            Some(_) => {
+                self.remove_consumer_members(group_id, group, &BTreeSet::from([member_id]), now_ms, view)
+            }
             None => GroupOutcome::answer(()),
         }
     }
@@ -58,6 +64,7 @@ impl GroupShard {
         &self,
         group_id: &StrBytes,
         member_id: &StrBytes,
+        now_ms: i64,
         view: &dyn ClusterView,
     ) -> GroupOutcome<()> {
         let Some(group) = self.hard_state().consumer_group(group_id) else {
@@ -68,7 +75,9 @@ impl GroupShard {
                 && member.current.member_epoch != LEAVE_STATIC_EPOCH
         };
         match group.member(member_id).filter(|member| is_late(member)) {
-            Some(_) => fence(group_id, group, &[member_id], view),
+            Some(_) => {
+                self.remove_consumer_members(group_id, group, &BTreeSet::from([member_id]), now_ms, view)
+            }
             None => GroupOutcome::answer(()),
         }
     }
@@ -98,10 +107,10 @@ impl GroupShard {
 }
 
 /// Members go, and their partitions with them: the others have a new epoch without them.
-pub(super) fn fence(
+pub(in super::super) fn fence(
     group_id: &StrBytes,
     group: &ConsumerGroup,
-    member_ids: &[&StrBytes],
+    member_ids: &BTreeSet<&StrBytes>,
     view: &dyn ClusterView,
 ) -> GroupOutcome<()> {
     let mut outcome = GroupOutcome::answer(());

@@ -46,6 +46,9 @@ pub use commands::{
 };
 pub use config::ConsumerConfig;
 pub use group::{ConsumerGroup, ConsumerState, RefreshCheck};
+pub(super) use heartbeat::Decision;
+pub(super) use joining::cancelled_timers;
+pub(super) use leave::fence;
 pub use member::{ClassicMetadata, CurrentAssignment, Member, MemberMetadata, MemberState, PartitionEpochs};
 pub use offsets::OffsetClaim;
 pub use records::{ConsumerRecord, GroupEpoch, ResolvedPattern, TargetEpoch};

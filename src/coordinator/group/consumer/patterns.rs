@@ -29,7 +29,7 @@ pub(super) enum PatternUpdate {
 }
 
 impl Decision<'_> {
-    pub fn update_patterns(
+    pub(super) fn update_patterns(
         &mut self,
         before: &MemberMetadata,
         after: &MemberMetadata,

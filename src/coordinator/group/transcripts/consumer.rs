@@ -133,11 +133,12 @@ impl Player {
             ConsumerRecord::Member(id, Some(it)) => {
                 let names: Vec<&str> = it.subscribed_topic_names.iter().map(|name| name.as_str()).collect();
                 format!(
-                    "member {id} names={}{}{}{}",
+                    "member {id} names={}{}{}{}{}",
                     names.join(","),
                     show_optional(" regex", Some(&it.subscribed_topic_regex)),
                     show_optional(" instance", it.instance_id.as_ref()),
                     show_optional(" assignor", it.server_assignor.as_ref()),
+                    if it.classic.is_some() { " classic" } else { "" },
                 )
             }
             ConsumerRecord::TargetEpoch(None) => "target gone".to_string(),

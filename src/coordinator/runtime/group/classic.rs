@@ -11,8 +11,9 @@ impl GroupCoordinator {
         let refused = |error| JoinRefused { member_id: join.member_id.clone(), error };
         join.check(self.shards.config()).map_err(refused)?;
         let shard = self.shard_of(&join.group_id).map_err(refused)?;
-        let answer =
-            shard.run_with_ticket(join.ticket, |machine, now_ms, _| machine.join(&join, now_ms)).await;
+        let answer = shard
+            .run_with_ticket(join.ticket, |machine, now_ms, view| machine.join(&join, now_ms, view))
+            .await;
         match answer.map_err(|error| refused(error.into()))? {
             Answer::Join(answer) => answer,
             Answer::Sync(_) => Err(refused(GroupError::CoordinatorNotAvailable)),
@@ -21,7 +22,10 @@ impl GroupCoordinator {
 
     pub async fn sync(self: &Arc<Self>, sync: Sync) -> SyncAnswer {
         let shard = self.shard_of_member(&sync.group_id)?;
-        match shard.run_with_ticket(sync.ticket, |machine, now_ms, _| machine.sync(&sync, now_ms)).await? {
+        match shard
+            .run_with_ticket(sync.ticket, |machine, now_ms, view| machine.sync(&sync, now_ms, view))
+            .await?
+        {
             Answer::Sync(answer) => answer,
             Answer::Join(_) => Err(GroupError::CoordinatorNotAvailable),
         }
@@ -34,6 +38,6 @@ impl GroupCoordinator {
 
     pub async fn leave(self: &Arc<Self>, leave: Leave) -> Result<LeaveAnswer, GroupError> {
         let shard = self.shard_of_member(&leave.group_id)?;
-        shard.run(|machine, now_ms, _| machine.leave(&leave, now_ms)).await?
+        shard.run(|machine, now_ms, view| machine.leave(&leave, now_ms, view)).await?
     }
 }
