@@ -133,8 +133,7 @@ fn take_partitions(
         };
         topics.push(CommitTopic {
             name: topic.name.0,
-            // Kafka's record has none for a commit that names its topic.
-            topic_id: Uuid::nil(),
+            topic_id: known.map_or_else(Uuid::nil, |known| known.id),
             partitions: found.into_iter().map(partition).collect(),
         });
     }

@@ -144,6 +144,13 @@ pub struct TransactionalCommit {
     pub topics: Vec<CommitTopic>,
 }
 
+impl TransactionalCommit {
+    /// Each partition with its topic.
+    pub fn partitions(&self) -> impl Iterator<Item = (&CommitTopic, &CommitPartition)> {
+        self.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |partition| (topic, partition)))
+    }
+}
+
 /// Who a commit says that it comes from: nobody, in the first versions of TxnOffsetCommit.
 #[derive(Debug, Clone, Default)]
 pub struct MemberClaim {

@@ -3,7 +3,7 @@
 
 use ottla_protocol::StrBytes;
 
-use super::commands::MemberClaim;
+use super::commands::{MemberClaim, TransactionalCommit};
 use super::hard::HardGroup;
 use super::{ClassicGroup, ConsumerGroup, GroupError, GroupRecord, GroupShard, State};
 
@@ -33,8 +33,8 @@ pub trait AnyGroup {
 
     /// Whether offsets may be committed in a transaction by who says that it is that member. The first versions of
     /// TxnOffsetCommit have nobody.
-    fn check_transactional_commit(&self, claim: &MemberClaim) -> Result<(), GroupError> {
-        if claim.is_nobody() { Ok(()) } else { Err(GroupError::UnknownMemberId) }
+    fn check_transactional_commit(&self, commit: &TransactionalCommit) -> Result<(), GroupError> {
+        if commit.claim.is_nobody() { Ok(()) } else { Err(GroupError::UnknownMemberId) }
     }
 
     /// What ends it in the log, without its offsets.
@@ -118,7 +118,8 @@ impl AnyGroup for ClassicGroup {
         Ok(())
     }
 
-    fn check_transactional_commit(&self, claim: &MemberClaim) -> Result<(), GroupError> {
+    fn check_transactional_commit(&self, commit: &TransactionalCommit) -> Result<(), GroupError> {
+        let claim = &commit.claim;
         let is_no_member = claim.generation_id < 0 && self.state == State::Empty;
         if is_no_member || claim.is_nobody() {
             return Ok(());
@@ -156,6 +157,13 @@ impl AnyGroup for ConsumerGroup {
 
     fn retention(&self) -> Retention {
         Retention::SinceCommit
+    }
+
+    fn check_transactional_commit(&self, commit: &TransactionalCommit) -> Result<(), GroupError> {
+        let MemberClaim { member_id, group_instance_id, generation_id } = &commit.claim;
+        let instance_id = group_instance_id.as_ref();
+        let claim = ConsumerGroup::check_transactional_commit(self, member_id, instance_id, *generation_id)?;
+        commit.partitions().try_for_each(|(topic, partition)| claim.check(topic.topic_id, partition.index))
     }
 
     fn tombstones(&self, group_id: &StrBytes) -> Vec<GroupRecord> {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use ottla_protocol::StrBytes;
 
-use super::super::GroupRecord;
+use super::super::commands::{MemberClaim, TransactionalCommit};
 use super::super::hard::{Existence, kept};
 use super::super::life::{AnyGroup, Retention};
+use super::super::{GroupError, GroupRecord};
 use super::member::{CurrentAssignment, MemberMetadata, StreamsMember};
 use super::owners::Owners;
 use super::tasks::TaskSet;
@@ -166,6 +167,13 @@ impl AnyGroup for StreamsGroup {
 
     fn retention(&self) -> Retention {
         Retention::SinceCommit
+    }
+
+    fn check_transactional_commit(&self, commit: &TransactionalCommit) -> Result<(), GroupError> {
+        let MemberClaim { member_id, group_instance_id, generation_id } = &commit.claim;
+        let instance_id = group_instance_id.as_ref();
+        let claim = StreamsGroup::check_transactional_commit(self, member_id, instance_id, *generation_id)?;
+        commit.partitions().try_for_each(|(topic, partition)| claim.check(&topic.name, partition.index))
     }
 
     fn tombstones(&self, group_id: &StrBytes) -> Vec<GroupRecord> {
