@@ -40,7 +40,8 @@ import org.apache.kafka.common.record.internal.SimpleRecord;
  *
  * A line is {@code API VERSIONS {json}}, where VERSIONS is {@code 3}, {@code 1-7} or {@code 1,4-5}. In the JSON,
  * {@code $T} is the run's prefix, {@code $V} the version, {@code $batch:N} a batch of N records in base64
- * ({@code $batch:N:PRODUCER_ID:EPOCH:SEQUENCE} an idempotent one), {@code $NAME} a remembered value. The JSON may go
+ * ({@code $batch:N:PRODUCER_ID:EPOCH:SEQUENCE} an idempotent one, with {@code :t} behind it one of a transaction),
+ * {@code $NAME} a remembered value. The JSON may go
  * on in lines that begin with white space. Fields that a version lacks do not count.
  *
  * {@code NAME = /pointer} behind a request remembers a part of its last answer. A line that begins with
@@ -50,14 +51,14 @@ import org.apache.kafka.common.record.internal.SimpleRecord;
 public class Wire {
     static final ObjectMapper JSON = new ObjectMapper();
     static final Pattern UUID = Pattern.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}");
-    static final Pattern BATCH = Pattern.compile("\\$batch:(\\d+)(?::(\\w+):(-?\\d+):(-?\\d+))?");
+    static final Pattern BATCH = Pattern.compile("\\$batch:(\\d+)(?::(\\w+):(-?\\d+):(-?\\d+)(:t)?)?");
     /** Fields whose values no two runs share; what is said of them is only whether they are set. */
     static final List<String> UNLIKE = List.of("clusterId", "topicId", "clientInstanceId", "logAppendTimeMs", "subscriptionId",
         "brokerEpoch", "incarnationId", "totalBytes", "usableBytes", "producerId", "logDir", "controllerId", "port", "finalizedFeaturesEpoch",
-        "transactionStartTimeMs");
+        "transactionStartTimeMs", "lastTimestamp");
 
     /** APIs that Ottla does not serve yet: left out of what ApiVersions tells. */
-    static final Set<Integer> LATER = Set.of(17, 27, 28, 29, 30, 31, 34, 36, 38, 39, 40, 41, 43, 45, 46, 48, 49, 50, 51, 55, 57, 61, 64,
+    static final Set<Integer> LATER = Set.of(17, 29, 30, 31, 34, 36, 38, 39, 40, 41, 43, 45, 46, 48, 49, 50, 51, 55, 57, 64,
         68, 69, 80, 81, 88, 89);
     /** Features of those APIs, and what the reference finalizes of the others at its own time. */
     static final List<String> LATER_FEATURES = List.of("group.version", "streams.version");
@@ -131,15 +132,21 @@ public class Wire {
     String expand(String text) {
         for (Map.Entry<String, String> entry : known.entrySet()) text = text.replace("$" + entry.getKey(), entry.getValue());
         Matcher matcher = BATCH.matcher(text);
-        return matcher.replaceAll(found -> batch(Integer.parseInt(found.group(1)), found.group(2), found.group(3), found.group(4)));
+        return matcher.replaceAll(found -> batch(Integer.parseInt(found.group(1)), found.group(2), found.group(3), found.group(4), found.group(5) != null));
     }
 
-    String batch(int count, String producerId, String epoch, String sequence) {
+    String batch(int count, String producerId, String epoch, String sequence, boolean isTransactional) {
         SimpleRecord[] records = new SimpleRecord[count];
         for (int i = 0; i < count; i++) records[i] = new SimpleRecord(1_700_000_000_000L + i, ("k" + i).getBytes(), ("v" + i).getBytes());
-        MemoryRecords batch = producerId == null
-            ? MemoryRecords.withRecords(Compression.NONE, records)
-            : MemoryRecords.withIdempotentRecords(Compression.NONE, Long.parseLong(known.getOrDefault(producerId, producerId)), Short.parseShort(epoch), Integer.parseInt(sequence), records);
+        MemoryRecords batch;
+        if (producerId == null) batch = MemoryRecords.withRecords(Compression.NONE, records);
+        else {
+            long id = Long.parseLong(known.getOrDefault(producerId, producerId));
+            short at = Short.parseShort(epoch);
+            int first = Integer.parseInt(sequence);
+            batch = isTransactional ? MemoryRecords.withTransactionalRecords(Compression.NONE, id, at, first, records)
+                : MemoryRecords.withIdempotentRecords(Compression.NONE, id, at, first, records);
+        }
         byte[] bytes = new byte[batch.sizeInBytes()];
         batch.buffer().get(bytes);
         return Base64.getEncoder().encodeToString(bytes);

@@ -42,10 +42,12 @@ impl Origins {
         let Some(first) = batches.first() else { return Origins::all_clients() };
         let producer = (first.producer_id, first.producer_epoch);
         let Some(transactional_id) = &request.transactional_id else {
-            return Origins::refused(ErrorCode::TransactionalIdAuthorizationFailed);
+            return Origins::refused(ErrorCode::TransactionalIdAuthorizationFailed.into());
         };
         if batches.iter().any(|batch| (batch.producer_id, batch.producer_epoch) != producer) {
-            return Origins::refused(ErrorCode::InvalidProducerIdMapping);
+            let message = "Transactional records contained more than one producer ID".to_owned();
+            let code = ErrorCode::InvalidProducerIdMapping;
+            return Origins::refused(Refusal { code, message: Some(message), record_errors: Vec::new() });
         }
         let producer = TransactionalProducer {
             transactional_id: transactional_id.0.clone(),
@@ -60,8 +62,8 @@ impl Origins {
         Origins { refusal: None, verified: HashMap::new() }
     }
 
-    fn refused(code: ErrorCode) -> Origins {
-        Origins { refusal: Some(code.into()), verified: HashMap::new() }
+    fn refused(refusal: Refusal) -> Origins {
+        Origins { refusal: Some(refusal), verified: HashMap::new() }
     }
 
     /// By the place of the topic in the request, and of the partition in the topic.
