@@ -179,6 +179,16 @@ impl CoordinatorLog for InternalTopicLog {
         committed(self.submit(partition, batch, origin))
     }
 
+    fn delete_before(&self, partition: i32, offset: i64) -> LogFuture<()> {
+        let (led, now_ms) = (self.led(partition), self.broker.upgrade().map(|broker| broker.clock.now_ms()));
+        Box::pin(async move {
+            let (partition, now_ms) = (led?.partition, now_ms.ok_or(LogError::Unavailable)?);
+            let offset = offset.min(partition.high_watermark());
+            let deleted = partition.look_up(move |log| log.set_start_offset(offset, now_ms)).await;
+            deleted.map(|_| ()).map_err(unavailable)
+        })
+    }
+
     fn read(&self, partition: i32, offset: i64) -> LogFuture<Vec<RecordBatch>> {
         let led = self.led(partition);
         Box::pin(async move {

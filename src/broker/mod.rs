@@ -242,6 +242,7 @@ fn share_coordinator_config(config: &ServerConfig) -> ShareCoordinatorConfig {
     ShareCoordinatorConfig {
         snapshot_update_records_per_snapshot: config.snapshot_update_records_per_snapshot,
         cold_partition_snapshot_interval_ms: config.cold_partition_snapshot_interval_ms,
+        prune_interval_ms: config.prune_interval_ms,
     }
 }
 

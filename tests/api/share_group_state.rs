@@ -9,6 +9,7 @@ use ottla_protocol::messages::delete_share_group_state_request::{
 use ottla_protocol::messages::initialize_share_group_state_request::{
     InitializeStateData, PartitionData as InitializePartition,
 };
+use ottla_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use ottla_protocol::messages::read_share_group_state_request::{
     PartitionData as ReadPartition, ReadStateData,
 };
@@ -164,5 +165,42 @@ async fn a_coordinator_is_found_for_well_formed_keys_only() {
     ] {
         assert_eq!(find_coordinator(&mut client, &key).await, code, "{key}");
     }
+    broker.stop().await.unwrap();
+}
+
+/// What no snapshot needs is deleted from the log, and nothing else.
+#[tokio::test]
+async fn the_log_is_pruned() {
+    let data = TempDir::new();
+    let builder = |data: &TempDir| {
+        Broker::builder()
+            .set("share.coordinator.state.topic.num.partitions", 1)
+            .set("share.coordinator.state.topic.prune.interval.ms", 20)
+            .set("share.coordinator.snapshot.update.records.per.snapshot", 2)
+            .data(data.path())
+    };
+    let broker = builder(&data).start().await.unwrap();
+    let mut client = Client::connect(&broker).await;
+    let topic_id = create_topic(&mut client, "t", 1).await;
+    assert_eq!(
+        find_coordinator(&mut client, &format!("g:{}:0", ottla_protocol::kafka_id(&topic_id))).await,
+        0
+    );
+    assert_eq!(initialize(&mut client, topic_id, 0, 1).await, 0);
+    assert_eq!(read(&mut client, topic_id, 1).await.0, 0);
+    // Every third change is a snapshot.
+    let mut started = 0;
+    while started == 0 {
+        assert_eq!(write(&mut client, topic_id, 1, 1).await, 0);
+        let partition = ListOffsetsPartition::default().with_timestamp(-2);
+        let name = TopicName(text("__share_group_state"));
+        let topic = ListOffsetsTopic::default().with_name(name).with_partitions(vec![partition]);
+        let request = ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(vec![topic]);
+        started = client.call(5, &request).await.topics[0].partitions[0].offset;
+    }
+    broker.stop().await.unwrap();
+    let broker = builder(&data).start().await.unwrap();
+    let mut client = Client::connect(&broker).await;
+    assert_eq!(read(&mut client, topic_id, 1).await, (0, 1, 10, 1));
     broker.stop().await.unwrap();
 }

@@ -24,6 +24,11 @@ pub trait CoordinatorLog: Send + Sync + 'static {
         self.append(partition, batch)
     }
 
+    /// Lets go of everything before `offset`. A log that is compacted need not.
+    fn delete_before(&self, _partition: i32, _offset: i64) -> LogFuture<()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Some whole batches from `offset` on, in order; none at the end of the log. The first may begin before `offset`.
     fn read(&self, partition: i32, offset: i64) -> LogFuture<Vec<RecordBatch>>;
 }

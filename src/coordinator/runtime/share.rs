@@ -7,16 +7,17 @@
 use std::sync::Arc;
 
 use ottla_protocol::Uuid;
+use tracing::warn;
 
 use super::shard::{Shard, ShardError};
 use super::shards::Shards;
 use super::{CoordinatorLog, LogError};
 use crate::clock::Clock;
 use crate::coordinator::share::{
-    InitializeState, ReadAnswer, ReadState, ShareCoordinatorConfig, ShareError, SharePartitionKey,
-    ShareShard, SummaryAnswer, WriteState,
+    InitializeState, Prune, ReadAnswer, ReadState, Redundancy, ShareCoordinatorConfig, ShareError,
+    SharePartitionKey, ShareShard, SummaryAnswer, WriteState,
 };
-use crate::coordinator::{ClusterSource, Outcome};
+use crate::coordinator::{ClusterSource, Machine, Outcome};
 
 /// The share coordinator of this broker.
 #[derive(Debug)]
@@ -32,8 +33,16 @@ impl ShareCoordinator {
         cluster: Arc<dyn ClusterSource>,
         clock: Clock,
     ) -> Arc<Self> {
-        let shards = Shards::new(config, log, cluster, clock, |_, ()| {});
-        Arc::new(ShareCoordinator { shards })
+        let pruned = Arc::clone(&log);
+        let errands = move |partition, Prune| {
+            let log = Arc::clone(&pruned);
+            tokio::spawn(async move {
+                if let Err(error) = prune(&*log, partition).await {
+                    warn!(partition, %error, "what share groups do not need any more could not be deleted");
+                }
+            });
+        };
+        Arc::new(ShareCoordinator { shards: Shards::new(config, log, cluster, clock, errands) })
     }
 
     /// Makes the topic of the share partitions' state, if it is not there. Before it is, every call is answered with
@@ -87,6 +96,31 @@ impl ShareCoordinator {
 
     fn shard_of(&self, key: &SharePartitionKey) -> Result<Arc<Shard<ShareShard>>, ShareError> {
         Ok(self.shards.of(&key.coordinator_key())?)
+    }
+}
+
+/// Reads a shard's log and deletes what says nothing any more. What is written meanwhile only makes more of it so.
+async fn prune(log: &dyn CoordinatorLog, partition: i32) -> Result<(), LogError> {
+    let mut redundancy = Redundancy::default();
+    let mut start_offset = None;
+    let mut next_offset = 0;
+    loop {
+        let batches = log.read(partition, next_offset).await?;
+        if batches.is_empty() {
+            break;
+        }
+        for batch in batches {
+            let records = ShareShard::from_batch(&batch).map_err(|_| LogError::Corrupt)?;
+            next_offset = batch.next_offset();
+            start_offset.get_or_insert(batch.header().base_offset);
+            redundancy.observe(&records, batch.header().base_offset, next_offset);
+        }
+    }
+    match start_offset {
+        Some(start_offset) if start_offset < redundancy.end() => {
+            log.delete_before(partition, redundancy.end()).await
+        }
+        _ => Ok(()),
     }
 }
 

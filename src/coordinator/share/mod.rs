@@ -9,12 +9,14 @@
 //! | `commands.rs` | what can be asked |
 //! | `state.rs` | what is in the log, and its replay |
 //! | `batches.rs` | ranges of offsets in one state, and how two lists of them become one |
+//! | `prune.rs` | how much of the log is not needed any more |
 //! | `records.rs` | the bytes of the records |
 //!
 //! Who writes must be the latest leader (leader epoch) and speak of the latest beginning (state epoch).
 
 pub mod batches;
 pub mod commands;
+mod prune;
 pub mod records;
 mod state;
 
@@ -27,6 +29,7 @@ use ottla_protocol::wire::WireError;
 
 pub use batches::StateBatch;
 pub use commands::*;
+pub use prune::Redundancy;
 pub use state::{Entry, SharePartitionKey, ShareRecord, ShareState, ShareUpdate, States};
 
 use super::batches::BatchError;
@@ -36,14 +39,20 @@ use batches::combine;
 /// What a command of the share coordinator decided.
 pub type ShareOutcome<R> = Outcome<R, ShareRecord, (), ShareEffect>;
 
-/// Nothing is answered late and nothing asked of others: only timers leave.
-pub type ShareEffect = Effect<(), TimerKey, ()>;
+/// Nothing is answered late: timers and errands leave.
+pub type ShareEffect = Effect<(), TimerKey, Prune>;
+
+/// The errand: what the log says and nobody needs may be deleted ([`Redundancy`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prune;
 
 /// What a timer is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TimerKey {
     /// `share.coordinator.cold.partition.snapshot.interval.ms`, one for the whole shard.
     ColdSnapshots,
+    /// `share.coordinator.state.topic.prune.interval.ms`, one for the whole shard.
+    Prune,
 }
 
 /// What a share coordinator is told by the configuration. The defaults are Kafka's.
@@ -53,6 +62,8 @@ pub struct ShareCoordinatorConfig {
     pub snapshot_update_records_per_snapshot: i32,
     /// `share.coordinator.cold.partition.snapshot.interval.ms`.
     pub cold_partition_snapshot_interval_ms: i64,
+    /// `share.coordinator.state.topic.prune.interval.ms`.
+    pub prune_interval_ms: i64,
 }
 
 impl Default for ShareCoordinatorConfig {
@@ -60,6 +71,7 @@ impl Default for ShareCoordinatorConfig {
         ShareCoordinatorConfig {
             snapshot_update_records_per_snapshot: 500,
             cold_partition_snapshot_interval_ms: 5 * 60 * 1000,
+            prune_interval_ms: 5 * 60 * 1000,
         }
     }
 }
@@ -77,7 +89,7 @@ impl Machine for ShareShard {
     type Soft = ();
     type Answer = ();
     type TimerKey = TimerKey;
-    type Errand = ();
+    type Errand = Prune;
 
     fn new(config: ShareCoordinatorConfig) -> Self {
         ShareShard { config, states: States::default() }
@@ -88,7 +100,8 @@ impl Machine for ShareShard {
     }
 
     fn loaded(&self, now_ms: i64, _view: &dyn ClusterView) -> ShareOutcome<()> {
-        Outcome { effects: vec![self.next_cold_snapshots(now_ms)], ..Outcome::answer(()) }
+        let effects = vec![self.next_cold_snapshots(now_ms), self.next_prune(now_ms)];
+        Outcome { effects, ..Outcome::answer(()) }
     }
 
     fn expire(&self, key: &TimerKey, now_ms: i64, _view: &dyn ClusterView) -> ShareOutcome<()> {
@@ -96,6 +109,10 @@ impl Machine for ShareShard {
             TimerKey::ColdSnapshots => Outcome {
                 records: self.snapshot_cold_partitions(now_ms),
                 effects: vec![self.next_cold_snapshots(now_ms)],
+                ..Outcome::answer(())
+            },
+            TimerKey::Prune => Outcome {
+                effects: vec![Effect::Errand(Prune), self.next_prune(now_ms)],
                 ..Outcome::answer(())
             },
         }
@@ -265,6 +282,10 @@ impl ShareShard {
     fn next_cold_snapshots(&self, now_ms: i64) -> ShareEffect {
         let interval_ms = self.config.cold_partition_snapshot_interval_ms;
         Effect::SetTimer(TimerKey::ColdSnapshots, now_ms.saturating_add(interval_ms))
+    }
+
+    fn next_prune(&self, now_ms: i64) -> ShareEffect {
+        Effect::SetTimer(TimerKey::Prune, now_ms.saturating_add(self.config.prune_interval_ms))
     }
 
     /// An update, or a snapshot when there have been enough updates.

@@ -116,7 +116,7 @@ impl SharePartitionKey {
 
 impl ShareState {
     /// The log began between a snapshot and its updates.
-    fn from_update(update: &ShareUpdate) -> ShareState {
+    pub(super) fn from_update(update: &ShareUpdate) -> ShareState {
         ShareState {
             snapshot_epoch: update.snapshot_epoch,
             state_epoch: 0,
