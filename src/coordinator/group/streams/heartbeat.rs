@@ -419,8 +419,7 @@ impl<'a> Step<'a> {
         let group_id = &self.heartbeat.group_id;
         let is_joining = self.heartbeat.member_epoch == 0;
         let has_changed = self.known.is_none_or(|known| known.current.tasks != member.current.tasks);
-        let is_told = is_joining || has_changed;
-        if is_told && member.metadata.user_endpoint.is_some() {
+        if (is_joining || has_changed) && member.metadata.user_endpoint.is_some() {
             self.soft.endpoint_information_epoch += 1;
         }
         let is_informed = self.soft.endpoint_information_epoch == self.heartbeat.endpoint_information_epoch;
@@ -451,6 +450,10 @@ impl<'a> Step<'a> {
                 ),
             );
         }
+        // Kafka would leave a member that missed an answer without the tasks that were in it.
+        let has_missed =
+            self.heartbeat.owned.as_ref().is_some_and(|owned| !owned.is_all_of(&member.current.tasks));
+        let is_told = is_joining || has_changed || has_missed;
         let answer = StreamsHeartbeatAnswer {
             member_id: self.heartbeat.member_id.clone(),
             member_epoch: member.current.member_epoch,

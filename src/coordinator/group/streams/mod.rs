@@ -42,6 +42,8 @@ mod tasks;
 mod topology;
 
 #[cfg(test)]
+mod simulator;
+#[cfg(test)]
 mod transcripts;
 
 use ottla_protocol::StrBytes;

@@ -41,6 +41,11 @@ impl TaskSet {
         meets_active || meets(&self.standby, &other.standby) || meets(&self.warmup, &other.warmup)
     }
 
+    /// Whether both are the same tasks.
+    pub fn is_all_of(&self, other: &AssignedTasks) -> bool {
+        len(&self.active) + len(&self.standby) + len(&self.warmup) == other.len() && self.is_within(other)
+    }
+
     /// Whether each task is in `other`, as a task of the same kind.
     pub fn is_within(&self, other: &AssignedTasks) -> bool {
         self.active.iter().all(|(subtopology, partitions)| {
@@ -52,6 +57,11 @@ impl TaskSet {
 }
 
 impl AssignedTasks {
+    /// How many there are, of all kinds.
+    fn len(&self) -> usize {
+        self.active.values().map(BTreeMap::len).sum::<usize>() + len(&self.standby) + len(&self.warmup)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.active.is_empty() && self.standby.is_empty() && self.warmup.is_empty()
     }
@@ -70,6 +80,10 @@ impl AssignedTasks {
 /// Adds one task.
 pub fn put(tasks: &mut Tasks, subtopology: &StrBytes, partition: i32) {
     tasks.entry(subtopology.clone()).or_default().insert(partition);
+}
+
+fn len(tasks: &Tasks) -> usize {
+    tasks.values().map(BTreeSet::len).sum()
 }
 
 fn meets(tasks: &Tasks, others: &Tasks) -> bool {
