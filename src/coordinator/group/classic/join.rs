@@ -3,7 +3,9 @@
 use ottla_protocol::StrBytes;
 
 use super::super::commands::{Join, JoinRefused, Joined};
-use super::super::{Answer, GroupConfig, GroupError, GroupOutcome, GroupShard, HardGroup};
+use super::super::{
+    Answer, AnyGroup, GroupConfig, GroupError, GroupOutcome, GroupShard, HardGroup, SoftChange,
+};
 use super::rebalance::Transition;
 use super::{ClassicGroup, Member, State};
 use crate::coordinator::ClusterView;
@@ -18,6 +20,7 @@ impl GroupShard {
         let ended = match self.hard_state().group(&join.group_id) {
             // Without members it gives way to a group of this kind.
             Some(HardGroup::Consumer(group)) if group.is_empty() => group.tombstones(&join.group_id),
+            Some(HardGroup::Streams(group)) if group.is_empty() => group.tombstones(&join.group_id),
             Some(HardGroup::Consumer(group)) => return self.join_consumer_group(join, group, now_ms, view),
             Some(HardGroup::Share(_) | HardGroup::Streams(_)) => {
                 return refuse(join, &join.member_id, GroupError::InconsistentGroupProtocol);
@@ -38,6 +41,9 @@ impl GroupShard {
         }
         let mut outcome = transition.finish(());
         outcome.records.splice(0..0, ended);
+        if self.streams.contains_key(&join.group_id) {
+            outcome.soft.push(SoftChange::Streams(join.group_id.clone(), None));
+        }
         outcome
     }
 }
