@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use ottla_protocol::batch::RecordBatch;
 use tokio::sync::watch;
 
-use super::{CoordinatorLog, LogError, LogFuture};
+use super::{CoordinatorLog, LogError, LogFuture, Voucher};
 use crate::coordinator::view::TestView;
 use crate::coordinator::{ClusterSource, ClusterView};
 
@@ -67,6 +67,14 @@ impl CoordinatorLog for TestLog {
             committed.wait_for(|count| *count > place).await.map_err(|_| LogError::Unavailable)?;
             if fails { Err(LogError::Unavailable) } else { Ok(()) }
         })
+    }
+
+    /// Knows of no transaction that goes on.
+    fn append_vouched(&self, partition: i32, batch: RecordBatch, voucher: Voucher) -> LogFuture<()> {
+        match voucher {
+            Voucher::Ongoing => Box::pin(async { Err(LogError::InvalidTxnState) }),
+            Voucher::Verified(_) | Voucher::Marker { .. } => self.append(partition, batch),
+        }
     }
 
     fn read(&self, partition: i32, offset: i64) -> LogFuture<Vec<RecordBatch>> {

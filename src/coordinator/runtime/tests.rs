@@ -10,7 +10,8 @@ use super::test_log::{NoTopics, TestLog};
 use super::*;
 use crate::clock::Clock;
 use crate::coordinator::group::commands::*;
-use crate::coordinator::group::{GroupConfig, GroupError};
+use crate::coordinator::group::{GroupConfig, GroupError, Producer};
+use crate::coordinator::marker::TxnMarker;
 use crate::coordinator::share::ShareCoordinatorConfig;
 
 fn new_coordinator(config: GroupConfig, log: Arc<dyn CoordinatorLog>) -> Arc<GroupCoordinator> {
@@ -131,6 +132,43 @@ async fn a_failed_append_takes_everything_back() {
     log.commit(i64::MAX);
     assert_eq!(first.await.expect("no panic"), Err(GroupError::NotCoordinator));
     assert_eq!(second.await.expect("no panic"), Err(GroupError::NotCoordinator));
+}
+
+/// A batch that came too late for its transaction is refused; nobody else notices.
+#[tokio::test]
+async fn a_refused_batch_changes_nothing() {
+    let log = TestLog::new();
+    let coordinator = coordinator(&log);
+    coordinator.commit(&commit(5)).await.expect("a commit");
+    let pending = TransactionalCommit {
+        group_id: text("g"),
+        producer: Producer { id: 7, epoch: 0 },
+        claim: MemberClaim { generation_id: -1, ..MemberClaim::default() },
+        topics: commit(6).topics,
+    };
+    let marker = TxnMarker {
+        producer_id: 7,
+        producer_epoch: 0,
+        coordinator_epoch: 0,
+        is_commit: true,
+        transaction_version: 0,
+    };
+    let appended = log.appended();
+    let refused = coordinator.commit_transactional(&pending, Voucher::Ongoing).await;
+    assert_eq!((refused, log.appended()), (Err(GroupError::InvalidTxnState), appended));
+    for partition in 0..3 {
+        coordinator.end_transaction(partition, marker).await.expect("an end");
+    }
+    assert_eq!(committed(&coordinator).await, Some(5));
+
+    coordinator.commit_transactional(&pending, Voucher::Verified(Some(1))).await.expect("a commit");
+    assert_eq!(committed(&coordinator).await, Some(5));
+    for partition in 0..3 {
+        coordinator.end_transaction(partition, marker).await.expect("an end");
+    }
+    assert_eq!(committed(&coordinator).await, Some(6));
+    // A restart reads the same.
+    assert_eq!(committed(&self::coordinator(&log)).await, Some(6));
 }
 
 #[tokio::test]

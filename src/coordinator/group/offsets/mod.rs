@@ -5,6 +5,8 @@ mod delete;
 mod expire;
 mod fetch;
 mod pending;
+#[cfg(test)]
+mod simulator;
 mod transactional;
 
 pub(super) use delete::tombstone;
