@@ -217,7 +217,7 @@ impl ShareFetch {
                 now_ms: broker.clock.now_ms(),
             };
             let acquired = read.leader.acquire(&acquire, &read.hidden, &self.settings.deliveries);
-            given += acquired.iter().map(Acquired::len).sum::<i64>();
+            given += acquired.iter().map(Acquired::count).sum::<i64>();
             let next = read.leader.fetch_offset(&self.settings.deliveries);
             is_progress |= next.is_ok_and(|next| next.is_some_and(|next| next != read.fetch_offset));
             fetched.push((read.at, FetchedRecords { records: sent(read.batches, &acquired), acquired }));

@@ -246,7 +246,8 @@ impl SharePartition {
 
     fn refused(&self, offset: i64, refusal: Refusal) -> AcknowledgeError {
         let batch = self.floor(offset).and_then(|first| self.batches.get(&first));
-        let is_whole = batch.is_some_and(|batch| batch.runs.len() == 1 && batch.runs[0].len() == batch.size);
+        let is_whole =
+            batch.is_some_and(|batch| batch.runs.len() == 1 && batch.runs[0].count() == batch.size);
         let extent = if is_whole { Extent::Batch } else { Extent::Offset };
         match refusal {
             Refusal::NotAcquired => AcknowledgeError::NotAcquired(extent),

@@ -42,7 +42,7 @@ pub struct Acquired {
 }
 
 impl Acquired {
-    pub fn len(&self) -> i64 {
+    pub fn count(&self) -> i64 {
         self.last_offset - self.first_offset + 1
     }
 }
@@ -55,7 +55,7 @@ struct Given {
 
 impl Given {
     fn add(&mut self, acquired: Vec<Acquired>) {
-        self.count += acquired.iter().map(Acquired::len).sum::<i64>();
+        self.count += acquired.iter().map(Acquired::count).sum::<i64>();
         self.acquired.extend(acquired);
     }
 }

@@ -86,7 +86,7 @@ impl Run {
         Run { first_offset, last_offset, delivery, pending: None }
     }
 
-    pub fn len(&self) -> i64 {
+    pub fn count(&self) -> i64 {
         self.last_offset - self.first_offset + 1
     }
 
@@ -121,13 +121,13 @@ pub struct Batch {
 
 impl Batch {
     pub fn new(runs: Vec<Run>) -> Batch {
-        let size = runs.iter().map(Run::len).sum();
+        let size = runs.iter().map(Run::count).sum();
         Batch { size, is_unseen: false, runs }
     }
 
     pub fn unseen(first_offset: i64, last_offset: i64) -> Batch {
         let run = Run::new(first_offset, last_offset, Delivery::available(0));
-        Batch { size: run.len(), is_unseen: true, runs: vec![run] }
+        Batch { size: run.count(), is_unseen: true, runs: vec![run] }
     }
 
     pub fn first_offset(&self) -> i64 {

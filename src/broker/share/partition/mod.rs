@@ -99,7 +99,7 @@ impl SharePartition {
 
     /// How many records from the start offset on are done with: what a lag does not count (KIP-1226).
     pub fn delivery_complete_count(&self) -> i32 {
-        let done = self.runs().filter(|run| run.delivery.state.is_terminal()).map(Run::len).sum::<i64>();
+        let done = self.runs().filter(|run| run.delivery.state.is_terminal()).map(Run::count).sum::<i64>();
         i32::try_from(done).unwrap_or(i32::MAX)
     }
 

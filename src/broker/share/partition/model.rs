@@ -126,7 +126,7 @@ impl Simulation {
             now_ms: self.now_ms,
         };
         let acquired = self.partition.acquire(&acquire, &SETTINGS);
-        let count: i64 = acquired.iter().map(Acquired::len).sum();
+        let count: i64 = acquired.iter().map(Acquired::count).sum();
         assert!(!is_limit || count <= acquire.max_records, "{count} records where fewer were asked for");
         for given in acquired {
             for offset in given.first_offset..=given.last_offset {

@@ -197,7 +197,7 @@ impl Player {
 fn show_run(run: &Run) -> String {
     let state = match run.delivery.state {
         RecordState::Available => "available".to_owned(),
-        RecordState::Acquired => format!("{}", run.owner().map_or("?", |owner| owner)),
+        RecordState::Acquired => run.owner().map_or("?", |owner| owner).to_owned(),
         RecordState::Acknowledged => "done".to_owned(),
         RecordState::Archived => "archived".to_owned(),
     };
