@@ -156,9 +156,10 @@ fn from_format(format: formats::GroupRecord) -> Option<GroupRecord> {
         other if consumer::records::KEY_TYPES.contains(&other.key_type()) => {
             return consumer::records::from_format(other);
         }
-        other => {
-            return streams::records::from_format(other).or_else(share::records::from_format).ok();
+        other if share::records::KEY_TYPES.contains(&other.key_type()) => {
+            return share::records::from_format(other);
         }
+        other => return streams::records::from_format(other),
     })
 }
 

@@ -12,6 +12,9 @@ use super::{CurrentAssignment, MemberMetadata, ShareRecord, ShareStates, StateTo
 use crate::coordinator::group::GroupRecord;
 use crate::coordinator::group::assignors::TopicPartitions;
 
+/// What the keys begin with.
+pub const KEY_TYPES: std::ops::RangeInclusive<i16> = 9..=15;
+
 /// All values have one version.
 pub const VERSION: i16 = 0;
 
@@ -53,8 +56,8 @@ pub fn to_format(group_id: &StrBytes, record: &ShareRecord) -> formats::GroupRec
     }
 }
 
-/// The record, or the format again if it is none of a share group.
-pub fn from_format(format: formats::GroupRecord) -> Result<GroupRecord, formats::GroupRecord> {
+/// The record, or `None` if it is of a group of another kind.
+pub fn from_format(format: formats::GroupRecord) -> Option<GroupRecord> {
     let (group_id, record) = match format {
         formats::GroupRecord::ShareGroupMemberMetadata(key, value) => {
             (key.group_id, ShareRecord::Member { member_id: key.member_id, member: value.map(member) })
@@ -75,9 +78,9 @@ pub fn from_format(format: formats::GroupRecord) -> Result<GroupRecord, formats:
         formats::GroupRecord::ShareGroupStatePartitionMetadata(key, value) => {
             (key.group_id, ShareRecord::States(value.map(states)))
         }
-        other => return Err(other),
+        _ => return None,
     };
-    Ok(GroupRecord::Share { group_id, record })
+    Some(GroupRecord::Share { group_id, record })
 }
 
 fn member_value(member: &MemberMetadata) -> formats::ShareGroupMemberMetadataValue {

@@ -57,8 +57,8 @@ pub fn to_format(group_id: &StrBytes, record: &StreamsRecord) -> formats::GroupR
     }
 }
 
-/// The record, or what it was if it is not of a streams group.
-pub fn from_format(format: formats::GroupRecord) -> Result<GroupRecord, formats::GroupRecord> {
+/// The record, or `None` if it is of a group of another kind.
+pub fn from_format(format: formats::GroupRecord) -> Option<GroupRecord> {
     let (group_id, record) = match format {
         formats::GroupRecord::StreamsGroupMetadata(key, value) => {
             (key.group_id, StreamsRecord::Metadata(value.map(from_metadata)))
@@ -84,9 +84,9 @@ pub fn from_format(format: formats::GroupRecord) -> Result<GroupRecord, formats:
         formats::GroupRecord::StreamsGroupTopology(key, value) => {
             (key.group_id, StreamsRecord::Topology(value.map(|value| Arc::new(from_topology(&value)))))
         }
-        other => return Err(other),
+        _ => return None,
     };
-    Ok(GroupRecord::Streams { group_id, record })
+    Some(GroupRecord::Streams { group_id, record })
 }
 
 fn to_metadata(metadata: &GroupMetadata) -> formats::StreamsGroupMetadataValue {
