@@ -58,10 +58,9 @@ public class Wire {
         "transactionStartTimeMs", "lastTimestamp");
 
     /** APIs that Ottla does not serve yet: left out of what ApiVersions tells. */
-    static final Set<Integer> LATER = Set.of(17, 29, 30, 31, 34, 36, 38, 39, 40, 41, 43, 45, 46, 48, 49, 50, 51, 55, 57, 64,
-        68, 69, 80, 81);
+    static final Set<Integer> LATER = Set.of(17, 29, 30, 31, 34, 36, 38, 39, 40, 41, 43, 45, 46, 48, 49, 50, 51, 55, 57, 64, 80, 81);
     /** Features of those APIs, and what the reference finalizes of the others at its own time. */
-    static final List<String> LATER_FEATURES = List.of("group.version");
+    static final List<String> LATER_FEATURES = List.of();
 
     final Map<String, String> known = new TreeMap<>(Comparator.reverseOrder());
     final String host;
