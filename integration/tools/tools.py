@@ -326,6 +326,22 @@ def verifiable():
         print("committed:", max(event["offsets"][0]["offset"] for event in got if event["name"] == "offsets_committed"))
 
 
+def verifiable_share():
+    """What the producer says it has sent is what a share group gets and acknowledges, in each of the three modes."""
+    sent = events("verifiable-producer", "--topic", TOPIC, "--max-messages", "50", "--acks", "-1")
+    values = sorted(int(event["value"]) for event in sent if event["name"] == "producer_send_success")
+    for mode in ("auto", "sync", "async"):
+        group = f"{GROUP}-{mode}"
+        got = events(
+            "verifiable-share-consumer", "--topic", TOPIC, "--group-id", group, "--acknowledgement-mode", mode,
+            "--offset-reset-strategy", "earliest", "--max-messages", "50", "--verbose",
+        )
+        print(f"{mode}:", sorted({event["name"] for event in got}))
+        print("received:", sorted(int(event["value"]) for event in got if event["name"] == "record_data") == values)
+        acknowledged = [event for event in got if event["name"] == "offsets_acknowledged"]
+        print("acknowledged:", sum(event["count"] for event in acknowledged), {event["success"] for event in acknowledged})
+
+
 def events(name, *words):
     return [json.loads(line) for line in tool(name, *words).splitlines() if line.startswith("{")]
 
@@ -371,7 +387,7 @@ def broker_api_versions():
 
 SCENARIOS = {
     run.__name__.replace("_", "-"): run
-    for run in (console, topics, configs, consumer_groups, every_kind, share_groups, streams_groups, transactions, verifiable, get_offsets, delete_records, log_dirs, broker_api_versions)
+    for run in (console, topics, configs, consumer_groups, every_kind, share_groups, streams_groups, transactions, verifiable, verifiable_share, get_offsets, delete_records, log_dirs, broker_api_versions)
 }
 
 SCENARIOS[sys.argv[1]]()
