@@ -28,6 +28,7 @@ mod list_offsets;
 mod list_transactions;
 mod metadata;
 mod metadata_log;
+mod migration;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;

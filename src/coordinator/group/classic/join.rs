@@ -3,9 +3,7 @@
 use ottla_protocol::StrBytes;
 
 use super::super::commands::{Join, JoinRefused, Joined};
-use super::super::{
-    Answer, AnyGroup, GroupConfig, GroupError, GroupOutcome, GroupShard, HardGroup, SoftChange,
-};
+use super::super::{Answer, AnyGroup, GroupConfig, GroupError, GroupOutcome, GroupShard, HardGroup};
 use super::rebalance::Transition;
 use super::{ClassicGroup, Member, State};
 use crate::coordinator::ClusterView;
@@ -17,16 +15,21 @@ impl GroupShard {
         if let Err(error) = join.check(&self.config) {
             return refuse(join, &join.member_id, error);
         }
-        let ended = match self.hard_state().group(&join.group_id) {
-            // Without members it gives way to a group of this kind.
-            Some(HardGroup::Consumer(group)) if group.is_empty() => group.tombstones(&join.group_id),
-            Some(HardGroup::Streams(group)) if group.is_empty() => group.tombstones(&join.group_id),
-            Some(HardGroup::Consumer(group)) => return self.join_consumer_group(join, group, now_ms, view),
-            Some(HardGroup::Share(_) | HardGroup::Streams(_)) => {
-                return refuse(join, &join.member_id, GroupError::InconsistentGroupProtocol);
+        let mut outcome = GroupOutcome::answer(());
+        match self.hard_state().group(&join.group_id) {
+            Some(HardGroup::Consumer(group)) if !group.is_empty() => {
+                return self.join_consumer_group(join, group, now_ms, view);
             }
-            Some(HardGroup::Classic(_)) | None => Vec::new(),
-        };
+            // Without members they give way to a group of this kind.
+            Some(HardGroup::Consumer(group)) => self.end_group(&join.group_id, &**group, &mut outcome),
+            Some(HardGroup::Streams(group)) if AnyGroup::is_empty(&**group) => {
+                self.end_group(&join.group_id, &**group, &mut outcome);
+            }
+            Some(HardGroup::Share(_) | HardGroup::Streams(_)) => {
+                return refuse(join, &StrBytes::new(), GroupError::InconsistentGroupProtocol);
+            }
+            Some(HardGroup::Classic(_)) | None => {}
+        }
         let known = self.group(&join.group_id);
         let group = match known {
             Some(group) => group.clone(),
@@ -39,11 +42,10 @@ impl GroupShard {
             // Kafka logs a group as soon as somebody asks for it, even if there is no generation yet.
             transition.log_new_group();
         }
-        let mut outcome = transition.finish(());
-        outcome.records.splice(0..0, ended);
-        if self.streams.contains_key(&join.group_id) {
-            outcome.soft.push(SoftChange::Streams(join.group_id.clone(), None));
-        }
+        let joined = transition.finish(());
+        outcome.records.extend(joined.records);
+        outcome.soft.extend(joined.soft);
+        outcome.effects.extend(joined.effects);
         outcome
     }
 }
