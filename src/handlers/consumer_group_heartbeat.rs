@@ -27,6 +27,7 @@ fn command(context: &Context, request: ConsumerGroupHeartbeatRequest) -> Consume
         |names: Vec<ottla_protocol::messages::TopicName>| names.into_iter().map(|name| name.0).collect();
     let owned =
         |owned: Vec<Owned>| owned.into_iter().map(|topic| (topic.topic_id, topic.partitions)).collect();
+    let unique = if request.member_id.is_empty() { random_id() } else { Uuid::nil() };
     ConsumerHeartbeat {
         group_id: request.group_id.0,
         member_id: request.member_id,
@@ -41,7 +42,7 @@ fn command(context: &Context, request: ConsumerGroupHeartbeatRequest) -> Consume
         client_id: context.client_id.clone().unwrap_or_default(),
         client_host: context.client_host(),
         must_name_itself: context.api_version >= 1,
-        unique: random_id(),
+        unique,
     }
 }
 

@@ -13,6 +13,8 @@ use crate::broker::{Broker, Endpoint};
 pub struct Client {
     pub broker: Arc<Broker>,
     pub peer: SocketAddr,
+    /// Its address as Java writes one that was never looked up.
+    pub host: StrBytes,
     /// The address on our side that the client reached.
     pub local: SocketAddr,
     /// Name of the listener that accepted it, such as PLAINTEXT.
@@ -56,9 +58,8 @@ impl Context {
         &self.client.advertised
     }
 
-    /// The client's address as Java writes one that was never looked up.
     pub fn client_host(&self) -> StrBytes {
-        StrBytes::from_string(format!("/{}", self.client.peer.ip().to_canonical()))
+        self.client.host.clone()
     }
 
     /// The client's id, empty when it gave none.

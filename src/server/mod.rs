@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ottla_protocol::StrBytes;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -230,6 +231,7 @@ impl Accept {
         Some(Arc::new(Client {
             broker: Arc::clone(&self.broker),
             peer,
+            host: StrBytes::from_string(format!("/{}", peer.ip().to_canonical())),
             local,
             listener: Arc::clone(&self.name),
             advertised,
