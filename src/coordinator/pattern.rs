@@ -4,11 +4,11 @@
 //! pattern is read here, by RE2's rules and with its complaints, and written anew for the crate.
 
 use std::collections::HashSet;
-use std::iter::Peekable;
-use std::str::Chars;
 
 use regex::{Regex, RegexBuilder};
 
+/// The longest pattern, in bytes.
+const MAX_LENGTH: usize = 64 * 1024;
 /// The most of memory that one compiled pattern may take, in bytes.
 const SIZE_LIMIT: usize = 1 << 20;
 /// RE2's own limit of a repetition's counts.
@@ -27,6 +27,7 @@ const INVALID_NAME: &str = "invalid named capture";
 const DUPLICATE_NAME: &str = "duplicate capture group name";
 const UNSUPPORTED_PERL: &str = "invalid or unsupported Perl syntax";
 const TOO_DEEP: &str = "expression nests too deeply";
+const TOO_LARGE: &str = "expression too large";
 
 /// A pattern that whole names match or do not match.
 #[derive(Debug, Clone)]
@@ -35,10 +36,13 @@ pub struct NamePattern(Regex);
 impl NamePattern {
     /// Fails with RE2/J's description of what is wrong.
     pub fn new(pattern: &str) -> Result<Self, &'static str> {
+        if pattern.len() > MAX_LENGTH {
+            return Err(TOO_LARGE);
+        }
         let translated = Translation::of(pattern)?;
         let regex = RegexBuilder::new(&format!(r"\A(?:{translated})\z")).size_limit(SIZE_LIMIT).build();
         regex.map(NamePattern).map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => INVALID_COUNT,
+            regex::Error::CompiledTooBig(_) => TOO_LARGE,
             _ if translated.contains(r"\p") || translated.contains(r"\P") => INVALID_RANGE,
             _ => TOO_DEEP,
         })
@@ -59,7 +63,9 @@ enum Last {
 }
 
 struct Translation<'a> {
-    rest: Peekable<Chars<'a>>,
+    rest: Rest<'a>,
+    /// No `:]` comes any more once less than so much is left.
+    least_rest_of_posix_class: usize,
     out: String,
     last: Last,
     open_groups: usize,
@@ -69,7 +75,8 @@ struct Translation<'a> {
 impl<'a> Translation<'a> {
     fn of(pattern: &'a str) -> Result<String, &'static str> {
         let mut it = Translation {
-            rest: pattern.chars().peekable(),
+            rest: Rest(pattern),
+            least_rest_of_posix_class: pattern.rfind(":]").map_or(usize::MAX, |at| pattern.len() - at),
             out: String::new(),
             last: Last::Nothing,
             open_groups: 0,
@@ -118,7 +125,7 @@ impl<'a> Translation<'a> {
             Last::Repetition => return Err(NESTED_REPETITION),
             Last::Atom => self.out.push_str(operator),
         }
-        if self.rest.next_if_eq(&'?').is_some() {
+        if self.rest.next_if_eq('?').is_some() {
             self.out.push('?');
         }
         self.last = Last::Repetition;
@@ -127,11 +134,12 @@ impl<'a> Translation<'a> {
 
     /// `n}`, `n,}` or `n,m}` after an opening brace; anything else makes the brace a character like others.
     fn counts(&mut self) -> Result<Option<String>, &'static str> {
-        let text: String = self.rest.clone().take_while(|char| *char != '}').collect();
-        let is_closed = self.rest.clone().any(|char| char == '}');
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let (least, most) = text.split_once(',').unwrap_or((&text, &text));
-        if !is_closed || !is_number(least) || !(is_number(most) || most.is_empty()) {
+        let is_of_counts = |byte: u8| byte.is_ascii_digit() || byte == b',';
+        let text = self.rest.0;
+        let length = text.bytes().position(|byte| !is_of_counts(byte)).unwrap_or(text.len());
+        let (text, after) = text.split_at(length);
+        let (least, most) = text.split_once(',').unwrap_or((text, text));
+        if !after.starts_with('}') || least.is_empty() || most.contains(',') {
             return Ok(None);
         }
         let within = |text: &str| text.parse().ok().filter(|count: &u32| *count <= MAX_REPETITIONS);
@@ -139,34 +147,33 @@ impl<'a> Translation<'a> {
         if !most.is_empty() && within(most).is_none_or(|most| most < least) {
             return Err(INVALID_COUNT);
         }
-        // What was read is ASCII, so it has as many characters as bytes.
-        self.rest.nth(text.len());
+        self.rest.skip(length + 1);
         Ok(Some(format!("{{{text}}}")))
     }
 
     fn open_group(&mut self) -> Result<(), &'static str> {
         self.last = Last::Nothing;
-        if self.rest.next_if_eq(&'?').is_none() {
+        if self.rest.next_if_eq('?').is_none() {
             self.out.push_str("(?:");
             self.open_groups += 1;
             return Ok(());
         }
-        let rest: String = self.rest.clone().collect();
+        let rest = self.rest.0;
         match rest.strip_prefix("P<").or_else(|| rest.strip_prefix('<')) {
-            Some(named) => self.named_group(named, rest.len() - named.len()),
+            Some(named) => self.named_group(named),
             None => self.flags(),
         }
     }
 
-    fn named_group(&mut self, named: &str, prefix: usize) -> Result<(), &'static str> {
-        let (name, _) = named.split_once('>').ok_or(INVALID_NAME)?;
+    fn named_group(&mut self, named: &'a str) -> Result<(), &'static str> {
+        let (name, rest) = named.split_once('>').ok_or(INVALID_NAME)?;
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             return Err(INVALID_NAME);
         }
         if !self.group_names.insert(name.to_string()) {
             return Err(DUPLICATE_NAME);
         }
-        self.rest.nth(prefix + name.len());
+        self.rest = Rest(rest);
         self.out.push_str("(?:");
         self.open_groups += 1;
         Ok(())
@@ -206,9 +213,9 @@ impl<'a> Translation<'a> {
 
     fn escape(&mut self) -> Result<(), &'static str> {
         match self.rest.peek() {
-            Some('A' | 'b' | 'B' | 'z') => {
-                let text = format!("\\{}", self.rest.next().unwrap_or('A'));
-                self.atom(&text)
+            Some(assertion @ ('A' | 'b' | 'B' | 'z')) => {
+                self.rest.next();
+                self.atom(&format!("\\{assertion}"))
             }
             Some('Q') => {
                 self.rest.next();
@@ -227,7 +234,7 @@ impl<'a> Translation<'a> {
     /// Up to `\E` or the end, where nothing has a meaning.
     fn quoted(&mut self) -> Result<(), &'static str> {
         while let Some(char) = self.rest.next() {
-            if char == '\\' && self.rest.next_if_eq(&'E').is_some() {
+            if char == '\\' && self.rest.next_if_eq('E').is_some() {
                 break;
             }
             self.literal(char)?;
@@ -255,10 +262,7 @@ impl<'a> Translation<'a> {
     fn unicode_class(&mut self) -> Result<String, &'static str> {
         let mut is_negated = self.rest.next() == Some('P');
         let mut name = match self.rest.next().ok_or(INVALID_RANGE)? {
-            '{' => {
-                let name: String = self.rest.by_ref().take_while(|char| *char != '}').collect();
-                name
-            }
+            '{' => self.rest.until('}').ok_or(INVALID_RANGE)?.to_owned(),
             char => char.to_string(),
         };
         if let Some(rest) = name.strip_prefix('^') {
@@ -274,14 +278,15 @@ impl<'a> Translation<'a> {
     /// One character after a backslash.
     fn escaped_char(&mut self) -> Result<char, &'static str> {
         let char = self.rest.next().ok_or(TRAILING_BACKSLASH)?;
-        let is_octal = |char: &char| ('0'..='7').contains(char);
+        let is_octal = |char: char| ('0'..='7').contains(&char);
         match char {
             // One digit alone would refer back to a group, which RE2 cannot do.
             '1'..='7' if !self.rest.peek().is_some_and(is_octal) => Err(INVALID_ESCAPE),
             '0'..='7' => {
                 let mut code = u32::from(char) - u32::from('0');
                 for _ in 0..2 {
-                    let Some(digit) = self.rest.next_if(is_octal) else { break };
+                    let Some(digit) = self.rest.peek().filter(|char| is_octal(*char)) else { break };
+                    self.rest.next();
                     code = code * 8 + u32::from(digit) - u32::from('0');
                 }
                 char::from_u32(code).ok_or(INVALID_ESCAPE)
@@ -299,25 +304,19 @@ impl<'a> Translation<'a> {
     }
 
     fn hexadecimal(&mut self) -> Result<char, &'static str> {
-        let digits: String = match self.rest.next_if_eq(&'{') {
-            None => self.rest.by_ref().take(2).collect(),
-            Some(_) => {
-                let is_closed = self.rest.clone().any(|char| char == '}');
-                if !is_closed {
-                    return Err(INVALID_ESCAPE);
-                }
-                self.rest.by_ref().take_while(|char| *char != '}').collect()
-            }
+        let digits = match self.rest.next_if_eq('{') {
+            None => self.rest.take(2).ok_or(INVALID_ESCAPE)?,
+            Some(_) => self.rest.until('}').ok_or(INVALID_ESCAPE)?,
         };
         if digits.starts_with('+') {
             return Err(INVALID_ESCAPE);
         }
-        u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32).ok_or(INVALID_ESCAPE)
+        u32::from_str_radix(digits, 16).ok().and_then(char::from_u32).ok_or(INVALID_ESCAPE)
     }
 
     fn class(&mut self) -> Result<(), &'static str> {
         let mut class = String::from("[");
-        if self.rest.next_if_eq(&'^').is_some() {
+        if self.rest.next_if_eq('^').is_some() {
             class.push('^');
         }
         let mut is_first = true;
@@ -338,17 +337,14 @@ impl<'a> Translation<'a> {
         if let Some(named) = self.posix_class()? {
             return Ok(named);
         }
-        let is_escape = self.rest.peek() == Some(&'\\');
-        let mut ahead = self.rest.clone();
-        ahead.next();
-        if is_escape && matches!(ahead.peek(), Some('d' | 'D' | 's' | 'S' | 'w' | 'W' | 'p' | 'P')) {
+        let escaped = self.rest.0.strip_prefix('\\');
+        if escaped.is_some_and(|escaped| escaped.starts_with(['d', 'D', 's', 'S', 'w', 'W', 'p', 'P'])) {
             self.rest.next();
             return self.perl_class().map(Option::unwrap_or_default);
         }
         let low = self.class_char()?;
-        let mut ahead = self.rest.clone();
-        let is_range = ahead.next() == Some('-') && ahead.peek().is_some_and(|char| *char != ']');
-        if !is_range {
+        let after_minus = self.rest.0.strip_prefix('-').filter(|after| !after.is_empty());
+        if after_minus.is_none_or(|after| after.starts_with(']')) {
             return Ok(code_point(low));
         }
         self.rest.next();
@@ -372,15 +368,56 @@ impl<'a> Translation<'a> {
             "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
             "space", "upper", "word", "xdigit",
         ];
-        let rest: String = self.rest.clone().collect();
-        let Some((name, _)) = rest.strip_prefix("[:").and_then(|rest| rest.split_once(":]")) else {
+        if self.rest.0.len() < self.least_rest_of_posix_class {
+            return Ok(None);
+        }
+        let named = self.rest.0.strip_prefix("[:").and_then(|rest| rest.split_once(":]"));
+        let Some((name, rest)) = named else {
             return Ok(None);
         };
         if !NAMES.contains(&name.strip_prefix('^').unwrap_or(name)) {
             return Err(INVALID_RANGE);
         }
-        self.rest.nth("[::]".len() + name.len() - 1);
+        self.rest = Rest(rest);
         Ok(Some(format!("[:{name}:]")))
+    }
+}
+
+/// What has not been read yet.
+struct Rest<'a>(&'a str);
+
+impl<'a> Rest<'a> {
+    fn peek(&self) -> Option<char> {
+        self.0.chars().next()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let char = self.peek()?;
+        self.skip(char.len_utf8());
+        Some(char)
+    }
+
+    fn next_if_eq(&mut self, expected: char) -> Option<char> {
+        self.peek().filter(|char| *char == expected)?;
+        self.next()
+    }
+
+    /// So many bytes, if whole characters end there.
+    fn take(&mut self, bytes: usize) -> Option<&'a str> {
+        let (taken, rest) = self.0.split_at_checked(bytes)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    /// What stands before `end`, which is taken too.
+    fn until(&mut self, end: char) -> Option<&'a str> {
+        let (before, rest) = self.0.split_once(end)?;
+        self.0 = rest;
+        Some(before)
+    }
+
+    fn skip(&mut self, bytes: usize) {
+        self.0 = self.0.get(bytes..).unwrap_or("");
     }
 }
 
@@ -483,7 +520,7 @@ mod tests {
 
     #[test]
     fn what_would_take_too_much_memory_is_refused() {
-        assert_eq!(NamePattern::new("((a{100}){100}){100}").err(), Some(INVALID_COUNT));
+        assert_eq!(NamePattern::new("((a{100}){100}){100}").err(), Some(TOO_LARGE));
         assert_eq!(NamePattern::new(&"(".repeat(5000)).err(), Some(MISSING_PARENTHESIS));
         let deep = format!("{}a{}", "(".repeat(5000), ")".repeat(5000));
         assert_eq!(NamePattern::new(&deep).err(), Some(TOO_DEEP));

@@ -1,6 +1,7 @@
 //! ConsumerGroupHeartbeat: a member joins, or says that it is there and what has changed.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_protocol::StrBytes;
 
@@ -280,14 +281,13 @@ impl<'a> Decision<'a> {
 }
 
 fn assigned_partitions(current: &CurrentAssignment) -> TopicPartitionList {
-    let topic = |(topic_id, partitions): (&_, &std::collections::BTreeMap<i32, i32>)| {
-        (*topic_id, partitions.keys().copied().collect())
-    };
+    let topic =
+        |(topic_id, partitions): (&_, &BTreeMap<i32, i32>)| (*topic_id, partitions.keys().copied().collect());
     current.assigned.iter().map(topic).collect()
 }
 
 fn is_same_set(names: &[StrBytes], metadata: &MemberMetadata) -> bool {
     let known = &metadata.subscribed_topic_names;
-    let is_any_missing = || known.iter().any(|name| !names.contains(name));
-    names.len() >= known.len() && names.iter().all(|name| known.contains(name)) && !is_any_missing()
+    let is_any_new = || names.iter().any(|name| !known.contains(name));
+    names.len() >= known.len() && !is_any_new() && names.iter().collect::<BTreeSet<_>>().len() == known.len()
 }
