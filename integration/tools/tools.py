@@ -296,7 +296,9 @@ def transactions():
     show("transactions", "forceTerminateTransaction", "--transactionalId", open_id)
     until(lambda: "Empty" in tool("transactions", "describe", "--transactional-id", open_id), "the transaction is aborted")
     print("terminated:", columns(tool("transactions", "describe", "--transactional-id", open_id).splitlines(), 1, 4))
-    show("console-consumer", "--topic", copied, "--from-beginning", "--timeout-ms", "3000", "--isolation-level", "read_committed")
+    # Behind the aborted records; they do not come.
+    produce(["the last"], topic=copied)
+    show("console-consumer", "--topic", copied, "--from-beginning", "--max-messages", "21", "--isolation-level", "read_committed")
 
 
 def mine(text):

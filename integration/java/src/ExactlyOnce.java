@@ -50,7 +50,7 @@ final class ExactlyOnce {
             pipeline.until(() -> pipeline.workers[0].working, "the replacement works");
             zombie.signal("CONT");
             pipeline.until(() -> !zombie.process.isAlive(), "the zombie ends");
-            Kit.print("the zombie is fenced:", zombie.process.exitValue() == FENCED);
+            Kit.print("the zombie is fenced:", !zombie.process.isAlive() && zombie.process.exitValue() == FENCED);
             pipeline.finish();
         }
     }
@@ -196,8 +196,10 @@ final class ExactlyOnce {
                 Thread.currentThread().interrupt();
             }
         }));
-        try (KafkaConsumer<String, String> consumer = Kit.consumer("eos", "group.instance.id", place, "isolation.level", "read_committed", "max.poll.records", 50);
-                KafkaProducer<String, String> producer = Kit.producer("transactional.id", place, "transaction.timeout.ms", 10_000, "reconnect.backoff.max.ms", 100)) {
+        // A fenced client takes its time to close: only one that is asked to stop does.
+        try {
+            KafkaConsumer<String, String> consumer = Kit.consumer("eos", "group.instance.id", place, "isolation.level", "read_committed", "max.poll.records", 50);
+            KafkaProducer<String, String> producer = Kit.producer("transactional.id", place, "transaction.timeout.ms", 10_000, "reconnect.backoff.max.ms", 100);
             producer.initTransactions();
             consumer.subscribe(List.of(Kit.name("in")));
             while (!stopping) {
@@ -206,6 +208,8 @@ final class ExactlyOnce {
                     work(consumer, producer, records);
                 }
             }
+            consumer.close();
+            producer.close();
         } catch (ProducerFencedException | FencedInstanceIdException | InvalidProducerEpochException fenced) {
             System.err.println(place + ": " + fenced);
             Runtime.getRuntime().halt(FENCED);

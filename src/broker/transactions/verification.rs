@@ -34,17 +34,35 @@ pub enum VerificationError {
 pub type Verified = Result<Option<VerificationGuard>, VerificationError>;
 
 impl Broker {
-    /// Asks the coordinator, at once for all partitions where the transaction does not go on yet. Beside each partition
-    /// stands the sequence number of its batch. A result for each, in their order.
+    /// Asks the coordinator, at once for all partitions where the transaction does not go on yet; once more for a while,
+    /// when the transaction before is still being ended. Beside each partition stands the sequence number of its batch.
+    /// A result for each, in their order.
     pub async fn verify_transaction(
         &self,
         producer: &TransactionalProducer,
         partitions: &[(Arc<Partition>, i32)],
     ) -> Vec<Verified> {
-        let is_verifying = self.config().transaction_partition_verification_enable;
-        if !is_verifying && !producer.supports_epoch_bump {
+        let config = self.config();
+        if !config.transaction_partition_verification_enable && !producer.supports_epoch_bump {
             return partitions.iter().map(|_| Ok(Some(VerificationGuard::NotRequired))).collect();
         }
+        let pause_ms = config.add_partitions_to_txn_retry_backoff_ms.max(1);
+        let until_ms = self.clock.now_ms() + i64::from(config.add_partitions_to_txn_retry_backoff_max_ms);
+        loop {
+            let verified = self.verify_once(producer, partitions).await;
+            if !verified.iter().any(is_concurrent) || self.clock.now_ms() >= until_ms {
+                return verified;
+            }
+            tokio::time::sleep(Duration::from_millis(pause_ms.unsigned_abs().into())).await;
+        }
+    }
+
+    /// Begins anew: the marker of the transaction before takes away what was begun ahead of it.
+    async fn verify_once(
+        &self,
+        producer: &TransactionalProducer,
+        partitions: &[(Arc<Partition>, i32)],
+    ) -> Vec<Verified> {
         let mut verified: Vec<Verified> = partitions
             .iter()
             .map(|(partition, sequence)| self.begin(producer, partition, *sequence))
@@ -81,26 +99,8 @@ impl Broker {
         begun.map_err(VerificationError::Storage)
     }
 
-    /// Adds the partitions, or asks whether they were added; once more for a while, when the transaction before is still
-    /// being ended.
+    /// Adds the partitions, or asks whether they were added.
     async fn ask_coordinator(
-        &self,
-        producer: &TransactionalProducer,
-        partitions: Vec<TopicPartition>,
-    ) -> Result<Vec<Result<(), TransactionError>>, TransactionError> {
-        let config = self.config();
-        let pause_ms = config.add_partitions_to_txn_retry_backoff_ms.max(1);
-        let until_ms = self.clock.now_ms() + i64::from(config.add_partitions_to_txn_retry_backoff_max_ms);
-        loop {
-            let answer = self.ask_once(producer, partitions.clone()).await;
-            if answer != Err(TransactionError::ConcurrentTransactions) || self.clock.now_ms() >= until_ms {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(pause_ms.unsigned_abs().into())).await;
-        }
-    }
-
-    async fn ask_once(
         &self,
         producer: &TransactionalProducer,
         partitions: Vec<TopicPartition>,
@@ -121,6 +121,10 @@ impl Broker {
         };
         self.transactions().add_partitions(&add).await.map(|()| vec![Ok(()); count])
     }
+}
+
+fn is_concurrent(verified: &Verified) -> bool {
+    matches!(verified, Err(VerificationError::Refused(TransactionError::ConcurrentTransactions)))
 }
 
 fn topic_partition(partition: &Partition) -> TopicPartition {
