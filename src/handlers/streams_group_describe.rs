@@ -12,7 +12,7 @@ use crate::coordinator::group::{GroupError, Refusal};
 
 pub async fn handle(context: Context, request: StreamsGroupDescribeRequest) -> StreamsGroupDescribeResponse {
     let mut groups = Vec::with_capacity(request.group_ids.len());
-    let is_enabled = context.broker().image().feature("streams.version").is_some_and(|level| level > 0);
+    let is_enabled = context.broker().image().feature("streams.version").unwrap_or(0) > 0;
     for group_id in request.group_ids {
         let described = match is_enabled {
             true => context.broker().groups().describe_streams(&group_id.0).await,

@@ -34,7 +34,7 @@ async fn heartbeat(
     context: &Context,
     request: StreamsGroupHeartbeatRequest,
 ) -> Result<StreamsHeartbeatAnswer, Refusal> {
-    if !context.broker().image().feature("streams.version").is_some_and(|level| level > 0) {
+    if context.broker().image().feature("streams.version").unwrap_or(0) == 0 {
         return Err(GroupError::UnsupportedVersion.into());
     }
     if let Some(topology) = &request.topology {

@@ -34,9 +34,9 @@ pub struct ConfiguredSubtopology {
 /// What an application's topics lack. Its members are told so in their heartbeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TopicProblem {
-    MissingSourceTopics(String),
-    IncorrectlyPartitionedTopics(String),
-    MissingInternalTopics(String),
+    MissingSource(String),
+    IncorrectlyPartitioned(String),
+    MissingInternal(String),
 }
 
 /// Why a topology cannot be configured: it can never be (the message says why), or not with the present topics.
@@ -84,7 +84,7 @@ fn configure(topology: &Topology, view: &dyn ClusterView) -> Result<ConfiguredTo
     let to_create = missing_internal_topics(&subtopologies, view)?;
     let problem = (!to_create.is_empty()).then(|| {
         let names = summary(to_create.keys());
-        TopicProblem::MissingInternalTopics(format!("Internal topics are missing: {names}"))
+        TopicProblem::MissingInternal(format!("Internal topics are missing: {names}"))
     });
     Ok(ConfiguredTopology { subtopologies, to_create, problem })
 }
@@ -129,7 +129,7 @@ fn check_source_topics(topology: &Topology, view: &dyn ClusterView) -> Result<()
         return Ok(());
     }
     let message = format!("Source topics {} are missing.", summary(missing));
-    Err(Obstacle::Problem(TopicProblem::MissingSourceTopics(message)))
+    Err(Obstacle::Problem(TopicProblem::MissingSource(message)))
 }
 
 /// A repartition topic has as many partitions as the widest source of the subtopology that writes it, unless it says
@@ -317,7 +317,7 @@ fn missing_internal_topics(
 }
 
 fn incorrectly_partitioned(message: String) -> Obstacle {
-    Obstacle::Problem(TopicProblem::IncorrectlyPartitionedTopics(message))
+    Obstacle::Problem(TopicProblem::IncorrectlyPartitioned(message))
 }
 
 /// A few names, and how many there are beside them.

@@ -432,11 +432,9 @@ impl<'a> Step<'a> {
         }
         if let Some(problem) = &configured.problem {
             let (kind, detail) = match problem {
-                TopicProblem::MissingSourceTopics(it) => (StatusKind::MissingSourceTopics, it),
-                TopicProblem::IncorrectlyPartitionedTopics(it) => {
-                    (StatusKind::IncorrectlyPartitionedTopics, it)
-                }
-                TopicProblem::MissingInternalTopics(it) => (StatusKind::MissingInternalTopics, it),
+                TopicProblem::MissingSource(it) => (StatusKind::MissingSourceTopics, it),
+                TopicProblem::IncorrectlyPartitioned(it) => (StatusKind::IncorrectlyPartitionedTopics, it),
+                TopicProblem::MissingInternal(it) => (StatusKind::MissingInternalTopics, it),
             };
             self.tell(kind, detail.clone());
         }
