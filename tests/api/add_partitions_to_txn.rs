@@ -80,3 +80,11 @@ async fn brokers_ask_for_many_transactions_at_once() {
     );
     broker.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_question_about_nothing_is_answered() {
+    let (broker, mut client) = start().await;
+    let answer = client.call(5, &AddPartitionsToTxnRequest::default()).await;
+    assert_eq!((answer.error_code, answer.results_by_transaction.len()), (NONE, 0));
+    broker.stop().await.unwrap();
+}

@@ -179,21 +179,29 @@ impl TransactionCoordinator {
         match errand {
             Errand::SendMarkers(markers) => self.send_markers(partition, markers).await,
             Errand::AbortTimedOut { transactional_id, producer } => {
-                let mut pause = Pause::default();
-                let new_producer_id = loop {
-                    match self.peers.new_producer_id().await {
-                        Some(id) => break Some(id),
-                        None => pause.wait().await,
-                    }
-                };
-                // If the shard's log fails, the transaction times out once more when it is loaded again.
-                let shard = self.shards.shard(partition);
-                let _ = shard
-                    .run(|machine, now_ms, _| {
-                        machine.abort_timed_out(&transactional_id, producer, new_producer_id, now_ms)
-                    })
-                    .await;
+                self.abort_timed_out(partition, transactional_id, producer).await;
             }
+        }
+    }
+
+    async fn abort_timed_out(
+        &self,
+        partition: i32,
+        transactional_id: StrBytes,
+        producer: ProducerIdAndEpoch,
+    ) {
+        let mut pause = Pause::default();
+        while !self.is_gone(&transactional_id) {
+            let Some(new_producer_id) = self.peers.new_producer_id().await else {
+                pause.wait().await;
+                continue;
+            };
+            let command = |machine: &TransactionShard, now_ms: i64, _: &dyn ClusterView| {
+                machine.abort_timed_out(&transactional_id, producer, Some(new_producer_id), now_ms)
+            };
+            // If the shard's log fails, the transaction times out once more when it is loaded again.
+            let _ = self.shards.shard(partition).run(command).await;
+            return;
         }
     }
 
@@ -204,7 +212,7 @@ impl TransactionCoordinator {
             return;
         }
         let mut pause = Pause::default();
-        while !markers.partitions.is_empty() {
+        while !markers.partitions.is_empty() && !self.is_gone(&markers.transactional_id) {
             markers.partitions = self.peers.write_markers(partition, markers.clone()).await;
             if !markers.partitions.is_empty() {
                 pause.wait().await;
@@ -212,7 +220,7 @@ impl TransactionCoordinator {
         }
         let Markers { transactional_id, producer, .. } = markers;
         loop {
-            if self.shards.of(&transactional_id).is_err() {
+            if self.is_gone(&transactional_id) {
                 self.lock_sending().remove(&transactional_id);
                 return;
             }
@@ -231,6 +239,11 @@ impl TransactionCoordinator {
             }
             pause.wait().await;
         }
+    }
+
+    /// The topic was deleted, or the broker is gone.
+    fn is_gone(&self, transactional_id: &StrBytes) -> bool {
+        self.shards.of(transactional_id).is_err()
     }
 
     fn lock_sending(&self) -> MutexGuard<'_, HashSet<StrBytes>> {
