@@ -4,8 +4,8 @@ use ottla_protocol::StrBytes;
 
 use super::commands::{Decision, EndTxn};
 use super::{
-    NO_PRODUCER_ID, ProducerIdAndEpoch, Transaction, TransactionError, TransactionOutcome, TransactionResult,
-    TransactionShard, TransactionState, TransactionVersion, markers,
+    Markers, NO_PRODUCER_ID, ProducerIdAndEpoch, Transaction, TransactionError, TransactionOutcome,
+    TransactionResult, TransactionShard, TransactionState, TransactionVersion, markers,
 };
 
 type Answer = Result<Decision<ProducerIdAndEpoch>, TransactionError>;
@@ -71,6 +71,18 @@ impl TransactionShard {
         let mut outcome = self.put(transactional_id, prepared).map(|()| Ok(Decision::Done(next)));
         outcome.effects.extend(markers);
         outcome
+    }
+
+    /// The markers of a decision that stands and is not carried out yet.
+    pub fn markers_to_send(&self, transactional_id: &StrBytes) -> Option<Markers> {
+        let transaction = self.transactions.get(transactional_id)?;
+        Some(Markers {
+            transactional_id: transactional_id.clone(),
+            producer: transaction.identity(),
+            result: transaction.state.prepared()?,
+            client_version: transaction.client_version,
+            partitions: transaction.partitions.iter().cloned().collect(),
+        })
     }
 
     /// All markers of a decision are written. Says nothing new if they were written twice.

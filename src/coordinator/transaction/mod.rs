@@ -68,8 +68,9 @@ pub struct TransactionRecord {
 /// What a transaction asks of others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Errand {
-    /// To be written to every partition, then [`TransactionShard::markers_written`] is to be called.
-    SendMarkers(Markers),
+    /// The markers of a transactional id ([`TransactionShard::markers_to_send`]) are to be written to every partition,
+    /// then [`TransactionShard::markers_written`] is to be called.
+    SendMarkers(StrBytes),
     /// A transaction took too long, and its producer has no more epochs: [`TransactionShard::abort_timed_out`] is to be
     /// called with a new producer id.
     AbortTimedOut { transactional_id: StrBytes, producer: ProducerIdAndEpoch },
@@ -181,16 +182,10 @@ impl TransactionShard {
     }
 }
 
-/// The markers of a decision, if there is one to carry out.
+/// The errand of a decision, if there is one to carry out.
 fn markers(transactional_id: &StrBytes, transaction: &Transaction) -> Option<Effect> {
-    let result = transaction.state.prepared()?;
-    Some(Effect::Errand(Errand::SendMarkers(Markers {
-        transactional_id: transactional_id.clone(),
-        producer: transaction.identity(),
-        result,
-        client_version: transaction.client_version,
-        partitions: transaction.partitions.iter().cloned().collect(),
-    })))
+    transaction.state.prepared()?;
+    Some(Effect::Errand(Errand::SendMarkers(transactional_id.clone())))
 }
 
 /// A string with bytes of its own: a piece of a request would keep the whole request in memory.

@@ -387,10 +387,11 @@ impl Simulation {
     fn take_errands(&mut self) {
         for errand in std::mem::take(&mut self.world.errands) {
             match errand {
-                Errand::SendMarkers(markers) => {
-                    let is_known = |known: &Markers| known.transactional_id == markers.transactional_id;
+                Errand::SendMarkers(transactional_id) => {
+                    let is_known = |known: &Markers| known.transactional_id == transactional_id;
                     if !self.senders.iter().any(is_known) {
-                        self.senders.push(markers);
+                        // It may have come late, when its decision is carried out already.
+                        self.senders.extend(self.world.shard.markers_to_send(&transactional_id));
                     }
                 }
                 Errand::AbortTimedOut { transactional_id, producer } => {

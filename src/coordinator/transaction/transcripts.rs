@@ -83,7 +83,7 @@ impl Player {
             _ => asked,
         };
         lines.extend(
-            self.world.errands[asked..].iter().map(|errand| format!("errand: {}", show_errand(errand))),
+            self.world.errands[asked..].iter().map(|errand| format!("errand: {}", self.show_errand(errand))),
         );
         self.world.check_replayed();
         lines
@@ -168,11 +168,10 @@ impl Player {
     /// Does the oldest errand.
     fn markers(&mut self) -> Vec<String> {
         let outcome = match self.world.errands.remove(0) {
-            Errand::SendMarkers(markers) => self.world.shard.markers_written(
-                &markers.transactional_id,
-                markers.producer,
-                self.world.now_ms,
-            ),
+            Errand::SendMarkers(transactional_id) => {
+                let markers = self.world.shard.markers_to_send(&transactional_id).expect("a decision");
+                self.world.shard.markers_written(&transactional_id, markers.producer, self.world.now_ms)
+            }
             Errand::AbortTimedOut { transactional_id, producer } => {
                 let id = self.new_producer_id();
                 self.world.shard.abort_timed_out(&transactional_id, producer, Some(id), self.world.now_ms)
@@ -204,6 +203,20 @@ impl Player {
         let outcome = self.world.shard.put(&args.id(), Transaction { producer_epoch, ..known });
         self.world.run(outcome);
         Vec::new()
+    }
+
+    fn show_errand(&self, errand: &Errand) -> String {
+        match errand {
+            Errand::SendMarkers(transactional_id) => {
+                let markers = self.world.shard.markers_to_send(transactional_id).expect("a decision");
+                let (producer, partitions) =
+                    (show_producer(markers.producer), show_partitions(&markers.partitions));
+                format!("{:?} {producer} of {transactional_id} to [{partitions}]", markers.result)
+            }
+            Errand::AbortTimedOut { transactional_id, producer } => {
+                format!("a producer id to abort {transactional_id} of {}", show_producer(*producer))
+            }
+        }
     }
 
     fn new_producer_id(&mut self) -> i64 {
@@ -270,21 +283,6 @@ fn show_producer(producer: ProducerIdAndEpoch) -> String {
 fn show_partitions<'a>(partitions: impl IntoIterator<Item = &'a TopicPartition>) -> String {
     let shown = partitions.into_iter().map(|each| format!("{}-{}", each.topic, each.partition));
     shown.collect::<Vec<_>>().join(",")
-}
-
-fn show_errand(errand: &Errand) -> String {
-    match errand {
-        Errand::SendMarkers(markers) => format!(
-            "{:?} {} of {} to [{}]",
-            markers.result,
-            show_producer(markers.producer),
-            markers.transactional_id,
-            show_partitions(&markers.partitions)
-        ),
-        Errand::AbortTimedOut { transactional_id, producer } => {
-            format!("a producer id to abort {transactional_id} of {}", show_producer(*producer))
-        }
-    }
 }
 
 fn show_record(record: &TransactionRecord) -> String {

@@ -177,7 +177,7 @@ impl TransactionCoordinator {
     /// Does what the shard of `partition` asked of others, and tells it of that.
     async fn perform(self: Arc<Self>, partition: i32, errand: Errand) {
         match errand {
-            Errand::SendMarkers(markers) => self.send_markers(partition, markers).await,
+            Errand::SendMarkers(transactional_id) => self.send_markers(partition, transactional_id).await,
             Errand::AbortTimedOut { transactional_id, producer } => {
                 self.abort_timed_out(partition, transactional_id, producer).await;
             }
@@ -207,28 +207,26 @@ impl TransactionCoordinator {
 
     /// Until every partition has its marker, and the log has it that they have. A shard that is loaded again asks for the
     /// same markers once more: they are not sent by two, for the slower one could meet the next transaction.
-    async fn send_markers(&self, partition: i32, mut markers: Markers) {
-        if !self.lock_sending().insert(markers.transactional_id.clone()) {
+    async fn send_markers(&self, partition: i32, transactional_id: StrBytes) {
+        if !self.lock_sending().insert(transactional_id.clone()) {
             return;
         }
         let mut pause = Pause::default();
-        while !markers.partitions.is_empty() && !self.is_gone(&markers.transactional_id) {
+        let Some(mut markers) = self.markers_to_send(partition, &transactional_id, &mut pause).await else {
+            return;
+        };
+        while !markers.partitions.is_empty() && !self.is_gone(&transactional_id) {
             markers.partitions = self.peers.write_markers(partition, markers.clone()).await;
             if !markers.partitions.is_empty() {
                 pause.wait().await;
             }
         }
-        let Markers { transactional_id, producer, .. } = markers;
-        loop {
-            if self.is_gone(&transactional_id) {
-                self.lock_sending().remove(&transactional_id);
-                return;
-            }
+        while !self.is_gone(&transactional_id) {
             let mut is_released = false;
             let command = |machine: &TransactionShard, now_ms: i64, _: &dyn ClusterView| {
                 // From here on the next transaction may ask for its own.
                 is_released = self.lock_sending().remove(&transactional_id);
-                machine.markers_written(&transactional_id, producer, now_ms)
+                machine.markers_written(&transactional_id, markers.producer, now_ms)
             };
             if self.shards.shard(partition).run(command).await.is_ok() {
                 return;
@@ -239,6 +237,34 @@ impl TransactionCoordinator {
             }
             pause.wait().await;
         }
+        self.lock_sending().remove(&transactional_id);
+    }
+
+    /// The markers as they are now: the errand may have come late, when its decision was carried out already.
+    async fn markers_to_send(
+        &self,
+        partition: i32,
+        transactional_id: &StrBytes,
+        pause: &mut Pause,
+    ) -> Option<Markers> {
+        while !self.is_gone(transactional_id) {
+            let mut is_released = false;
+            let question = |machine: &TransactionShard, _: i64, _: &dyn ClusterView| {
+                let markers = machine.markers_to_send(transactional_id);
+                if markers.is_none() {
+                    // From here on the next transaction may ask for its own.
+                    is_released = self.lock_sending().remove(transactional_id);
+                }
+                Outcome::answer(markers)
+            };
+            match self.shards.shard(partition).run(question).await {
+                Ok(markers) => return markers,
+                Err(_) if is_released => return None,
+                Err(_) => pause.wait().await,
+            }
+        }
+        self.lock_sending().remove(transactional_id);
+        None
     }
 
     /// The topic was deleted, or the broker is gone.
