@@ -53,7 +53,6 @@ def eos_kill9():
             durability.control("kill9")
             durability.control("start")
         pipeline.goes_on("at the end")
-        print("killed", rounds)
 
 
 class Pipeline:

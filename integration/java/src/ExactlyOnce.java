@@ -67,7 +67,6 @@ final class ExactlyOnce {
                 Durability.control("start");
             }
             pipeline.goesOn("at the end");
-            Kit.print("killed", rounds);
             pipeline.finish();
         }
     }
