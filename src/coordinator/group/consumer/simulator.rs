@@ -57,8 +57,8 @@ struct Client {
     regex: StrBytes,
     /// The last answer was not heard, or something else is new: it tells all of itself.
     must_tell_all: bool,
-    /// Nothing was said to it that it has not heard. If the answer was lost by which it lost partitions that it had
-    /// not taken yet, it may take them then, in an epoch that has passed.
+    /// It has heard what was said to it. Of one whose answer was lost, by which it lost partitions that it had not
+    /// taken yet, the group cannot know that it took them then; it gives them up when it hears the next answer.
     is_in_step: bool,
     /// What it said last that it owns.
     told: Option<BTreeSet<Partition>>,
@@ -411,13 +411,13 @@ impl Client {
     fn hear(&mut self, answer: HeartbeatAnswer) {
         assert!(answer.member_epoch >= self.epoch, "{} after {}", answer.member_epoch, self.epoch);
         self.epoch = answer.member_epoch;
-        self.is_in_step = true;
         if let Some(assignment) = answer.assignment {
             let each = |(topic_id, indexes): (Uuid, Vec<i32>)| {
                 indexes.into_iter().map(move |index| (topic_id, index)).collect::<Vec<_>>()
             };
             self.assignment = assignment.into_iter().flat_map(each).collect();
         }
+        self.is_in_step |= self.owned.is_subset(&self.assignment);
     }
 
     fn refused(&mut self, error: GroupError) {
