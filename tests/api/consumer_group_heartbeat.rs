@@ -44,7 +44,7 @@ async fn a_member_joins_goes_on_and_leaves_in_every_version() {
         };
         let joined = client.call(version, &of_group(joining("a"))).await;
         assert_eq!(refusal(&joined), (0, None), "v{version}");
-        assert_eq!((joined.member_id, joined.heartbeat_interval_ms), (Some(text("a")), 5_000));
+        assert_eq!((joined.member_id, joined.heartbeat_interval_ms), (Some(text("a")), 1_000));
         assert_eq!(partitions(joined.assignment), Some(vec![0, 1]));
 
         let beaten = client.call(version, &of_group(beating("a", joined.member_epoch))).await;

@@ -73,7 +73,7 @@ pub async fn join_until_assigned(client: &mut Client) -> StreamsGroupHeartbeatRe
 async fn a_member_joins_has_its_topics_made_and_leaves() {
     let (broker, mut client) = start().await;
     let joined = client.call(0, &join()).await;
-    assert_eq!((joined.error_code, joined.member_epoch, joined.heartbeat_interval_ms), (0, 2, 5_000));
+    assert_eq!((joined.error_code, joined.member_epoch, joined.heartbeat_interval_ms), (0, 2, 1_000));
     let status = joined.status.unwrap();
     assert_eq!(
         (status[0].status_code, &*status[0].status_detail),
