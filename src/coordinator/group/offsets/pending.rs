@@ -8,10 +8,13 @@ use ottla_protocol::StrBytes;
 use super::super::CommittedOffset;
 use super::super::hard::kept;
 
-/// By group, topic, partition and producer.
+/// A group's, by topic, partition and producer.
+type GroupPending = BTreeMap<StrBytes, BTreeMap<i32, BTreeMap<i64, Pending>>>;
+
+/// By group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PendingOffsets {
-    groups: HashMap<StrBytes, BTreeMap<StrBytes, BTreeMap<i32, BTreeMap<i64, Pending>>>>,
+    groups: HashMap<StrBytes, GroupPending>,
     /// Where a producer has something pending.
     groups_of: HashMap<i64, BTreeSet<StrBytes>>,
     last_number: u64,
