@@ -131,9 +131,11 @@ fn verdict_with_bump(transaction: &Transaction, end: &EndTxn) -> Verdict {
     let is_retry_of_last_epoch = transaction.previous_producer_id == producer_id
         && producer_epoch == i16::MAX - 1
         && transaction.producer_epoch == 0;
-    let is_retry =
-        is_retry_of_last_epoch || i32::from(transaction.producer_epoch) == i32::from(producer_epoch) + 1;
-    if transaction.producer_id != producer_id && !is_retry_of_last_epoch {
+    let is_one_behind = i32::from(transaction.producer_epoch) == i32::from(producer_epoch) + 1;
+    // An older client's transaction has the epoch of its InitProducerId: who is one behind was fenced by that. Kafka
+    // takes it for a retry, and two producers go on with one epoch.
+    let is_retry = transaction.client_version.bumps_epoch() && (is_retry_of_last_epoch || is_one_behind);
+    if transaction.producer_id != producer_id && !(is_retry && is_retry_of_last_epoch) {
         return Verdict::Refuse(TransactionError::InvalidProducerIdMapping);
     }
     let completed = transaction.state.completed();
