@@ -89,6 +89,8 @@ def connectors():
         show("delete the source", workers.ask("DELETE", f"/connectors/{SOURCE}"))
         show("delete the sink", workers.ask("DELETE", f"/connectors/{SINK}"))
         until("both are gone", lambda: workers.ask("GET", "/connectors")[1] == [])
+        # The workers tell each other through a topic.
+        until("nobody knows its status", lambda: workers.state(SOURCE) is None)
         show("status of what is gone", workers.ask("GET", f"/connectors/{SOURCE}/status"))
 
 
