@@ -20,7 +20,7 @@ pub mod share;
 pub mod timers;
 pub mod transaction;
 #[cfg(test)]
-mod transcripts;
+pub mod transcripts;
 pub mod view;
 
 use std::fmt::Debug;

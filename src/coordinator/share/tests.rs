@@ -2,12 +2,11 @@
 //! goes through the bytes of its records, and the log alone must lead to the same states.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::path::PathBuf;
 
 use ottla_protocol::{StrBytes, Uuid};
 
 use super::*;
+use crate::coordinator::transcripts::{check_transcripts, replay_transcript};
 use crate::coordinator::view::TestView;
 
 struct World {
@@ -50,36 +49,10 @@ fn topic_id() -> Uuid {
 
 #[test]
 fn transcripts() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/coordinator/share/transcripts");
-    let entries = std::fs::read_dir(&folder).expect("the folder of transcripts");
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a transcript").path()).collect();
-    files.sort();
-    assert!(!files.is_empty());
-    for file in files {
-        let expected = std::fs::read_to_string(&file).expect("a readable transcript");
-        let actual = play(&expected);
-        if std::env::var_os("OTTLA_REWRITE_TRANSCRIPTS").is_some() {
-            std::fs::write(&file, actual).expect("a writable transcript");
-        } else {
-            assert_eq!(actual, expected, "{}", file.display());
-        }
-    }
-}
-
-fn play(transcript: &str) -> String {
-    let mut world = World::new(500);
-    let mut output = String::new();
-    for line in transcript.lines() {
-        if let Some(command) = line.strip_prefix("> ") {
-            let _ = writeln!(output, "{line}");
-            for line in play_line(&mut world, command) {
-                let _ = writeln!(output, "{line}");
-            }
-        } else if line.is_empty() || line.starts_with('#') {
-            let _ = writeln!(output, "{line}");
-        }
-    }
-    output
+    check_transcripts("src/coordinator/share/transcripts", |transcript| {
+        let mut world = World::new(500);
+        replay_transcript(transcript, |command| play_line(&mut world, command))
+    });
 }
 
 fn play_line(world: &mut World, line: &str) -> Vec<String> {

@@ -11,7 +11,6 @@
 //! Every command also checks that the log alone leads to the same state.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 use std::str::FromStr;
 
 use ottla_protocol::StrBytes;
@@ -20,41 +19,14 @@ use super::super::pattern::NamePattern;
 use super::commands::*;
 use super::harness::World;
 use super::*;
+use crate::coordinator::transcripts::{check_transcripts, replay_transcript};
 
 #[test]
 fn transcripts() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/coordinator/transaction/transcripts");
-    let entries = std::fs::read_dir(&folder).expect("the folder of transcripts");
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a transcript").path()).collect();
-    files.sort();
-    assert!(!files.is_empty());
-    let is_rewritten = std::env::var_os("OTTLA_REWRITE_TRANSCRIPTS").is_some();
-    for file in files {
-        let expected = std::fs::read_to_string(&file).expect("a readable transcript");
-        let actual = play(&expected);
-        if is_rewritten {
-            std::fs::write(&file, actual).expect("a writable transcript");
-        } else {
-            assert_eq!(actual, expected, "{}", file.display());
-        }
-    }
-}
-
-/// The transcript with what came of its commands in place of what was expected.
-fn play(transcript: &str) -> String {
-    let mut player = Player::new();
-    let mut output = String::new();
-    for line in transcript.lines() {
-        if let Some(command) = line.strip_prefix("> ") {
-            let _ = writeln!(output, "{line}");
-            for line in player.play(command) {
-                let _ = writeln!(output, "{line}");
-            }
-        } else if line.is_empty() || line.starts_with('#') {
-            let _ = writeln!(output, "{line}");
-        }
-    }
-    output
+    check_transcripts("src/coordinator/transaction/transcripts", |transcript| {
+        let mut player = Player::new();
+        replay_transcript(transcript, |command| player.play(command))
+    });
 }
 
 struct Player {

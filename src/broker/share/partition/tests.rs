@@ -12,52 +12,17 @@
 //! After each command the partition is shown: `start..next`, and its batches; `*` marks what waits for the persister.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::*;
+use crate::coordinator::transcripts::{check_transcripts, replay_transcript};
 
 #[test]
 fn share_partition_transcripts() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/broker/share/partition/transcripts");
-    let entries = std::fs::read_dir(&folder).expect("the folder of transcripts");
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a transcript").path()).collect();
-    files.sort();
-    assert!(!files.is_empty());
-    let is_rewritten = std::env::var_os("OTTLA_REWRITE_TRANSCRIPTS").is_some();
-    for file in files {
-        let expected = std::fs::read_to_string(&file).expect("a readable transcript");
-        let actual = play(&expected);
-        if is_rewritten {
-            std::fs::write(&file, actual).expect("a writable transcript");
-        } else {
-            assert_eq!(actual, expected, "{}", file.display());
-        }
-    }
-}
-
-fn play(transcript: &str) -> String {
-    let mut player = Player {
-        partition: SharePartition::restore(0, &[]).expect("an empty state"),
-        settings: Settings {
-            record_lock_duration_ms: 30_000,
-            delivery_count_limit: 5,
-            max_record_locks: 200,
-            renew_acknowledge_enabled: true,
-        },
-        log: Vec::new(),
-        now_ms: 0,
-    };
-    let mut output = String::new();
-    for line in transcript.lines() {
-        if let Some(command) = line.strip_prefix("> ") {
-            let _ = writeln!(output, "{line}");
-            output.push_str(&player.play(command));
-        } else if line.is_empty() || line.starts_with('#') {
-            let _ = writeln!(output, "{line}");
-        }
-    }
-    output
+    check_transcripts("src/broker/share/partition/transcripts", |transcript| {
+        let mut player = Player::new();
+        replay_transcript(transcript, |command| player.play(command).lines().map(str::to_owned).collect())
+    });
 }
 
 struct Player {
@@ -68,6 +33,20 @@ struct Player {
 }
 
 impl Player {
+    fn new() -> Self {
+        Player {
+            partition: SharePartition::restore(0, &[]).expect("an empty state"),
+            settings: Settings {
+                record_lock_duration_ms: 30_000,
+                delivery_count_limit: 5,
+                max_record_locks: 200,
+                renew_acknowledge_enabled: true,
+            },
+            log: Vec::new(),
+            now_ms: 0,
+        }
+    }
+
     fn play(&mut self, command: &str) -> String {
         let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
         let words: Vec<&str> = rest.split_whitespace().collect();

@@ -5,8 +5,6 @@
 //! The share coordinator answers an errand when the transcript says `initialized` or `failed`.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::path::PathBuf;
 
 use ottla_protocol::StrBytes;
 
@@ -16,39 +14,14 @@ use crate::coordinator::Machine;
 use crate::coordinator::group::assignors::TopicPartitions;
 use crate::coordinator::group::harness::World;
 use crate::coordinator::group::{Errand, GroupConfig, GroupRecord, GroupShard, Refusal};
+use crate::coordinator::transcripts::{check_transcripts, replay_transcript};
 
 #[test]
 fn transcripts() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/coordinator/group/share/transcripts");
-    let entries = std::fs::read_dir(&folder).expect("the folder of transcripts");
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a transcript").path()).collect();
-    files.sort();
-    assert!(!files.is_empty());
-    for file in files {
-        let expected = std::fs::read_to_string(&file).expect("a readable transcript");
-        let actual = play(&expected);
-        if std::env::var_os("OTTLA_REWRITE_TRANSCRIPTS").is_some() {
-            std::fs::write(&file, actual).expect("a writable transcript");
-        } else {
-            assert_eq!(actual, expected, "{}", file.display());
-        }
-    }
-}
-
-fn play(transcript: &str) -> String {
-    let mut player = Player::new();
-    let mut output = String::new();
-    for line in transcript.lines() {
-        if let Some(command) = line.strip_prefix("> ") {
-            let _ = writeln!(output, "{line}");
-            for line in player.play(command) {
-                let _ = writeln!(output, "{line}");
-            }
-        } else if line.is_empty() || line.starts_with('#') {
-            let _ = writeln!(output, "{line}");
-        }
-    }
-    output
+    check_transcripts("src/coordinator/group/share/transcripts", |transcript| {
+        let mut player = Player::new();
+        replay_transcript(transcript, |command| player.play(command))
+    });
 }
 
 struct Player {
