@@ -264,6 +264,10 @@ impl Simulation {
         }
         self.seen_reloads = self.world.reloads;
         self.deliver_answers();
+        // A generation is logged with its assignment, so one that was not may be formed anew under the same number: an
+        // assignment for the first would pass for one of the second. The protocol cannot tell them apart, in Kafka
+        // neither; only the end of the leader's connection keeps it away.
+        self.late.retain(|request| !matches!(request, Request::Sync(_)));
         for client in &mut self.clients {
             if matches!(client.phase, Phase::Joining(_) | Phase::Syncing(_)) {
                 client.phase = Phase::Out;
