@@ -38,6 +38,8 @@ struct Simulation {
     late: Vec<ConsumerHeartbeat>,
     /// Who owned a partition in an epoch, as the clients see it.
     owners: BTreeMap<(Partition, i32), StrBytes>,
+    /// How often the group has ended.
+    seen_ends: usize,
     /// The last commit of each partition that was acknowledged.
     acknowledged: BTreeMap<Partition, i64>,
     last_commit: i64,
@@ -77,6 +79,7 @@ impl Simulation {
             clients,
             late: Vec::new(),
             owners: BTreeMap::new(),
+            seen_ends: 0,
             acknowledged: BTreeMap::new(),
             last_commit: 0,
             uuids: 0,
@@ -228,6 +231,7 @@ impl Simulation {
     /// Who owns what in an epoch is never contradicted by another client; a client that the group knows, and that has
     /// heard what was said to it, owns no more than the group says.
     fn check_clients(&mut self) {
+        self.notice_end();
         let Some(group) = self.world.shard.hard_state().consumer_group(&group_id()) else {
             return;
         };
@@ -250,6 +254,18 @@ impl Simulation {
             for partition in member.current.held() {
                 assert!(held.insert(partition), "{partition:?} of {member_id} is another's too");
             }
+        }
+    }
+
+    /// A group that ended and began again counts its epochs anew.
+    fn notice_end(&mut self) {
+        let is_end = |record: &&GroupRecord| {
+            matches!(record, GroupRecord::Consumer { record: ConsumerRecord::Epoch(None), .. })
+        };
+        let ends = self.world.log.iter().filter(is_end).count();
+        if ends != self.seen_ends {
+            self.seen_ends = ends;
+            self.owners.clear();
         }
     }
 
