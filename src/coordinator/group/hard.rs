@@ -81,6 +81,14 @@ pub struct LoggedGroup {
     pub members: Vec<LoggedMember>,
 }
 
+impl LoggedGroup {
+    /// It was a consumer group until just now, and its members were told to join anew, but no generation has come of that
+    /// yet. Only then nobody leads: whoever was in a generation knows its leader.
+    pub fn awaits_rebalance(&self) -> bool {
+        self.leader.is_none() && !self.members.is_empty()
+    }
+}
+
 /// A member, as GroupMetadataValue holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoggedMember {

@@ -191,7 +191,7 @@ impl Machine for GroupShard {
         for (group_id, group) in self.hard.groups() {
             match group {
                 HardGroup::Classic(logged) => {
-                    self.loaded_group(group_id, ClassicGroup::from_logged(logged), now_ms, &mut outcome);
+                    self.loaded_group(group_id, logged, now_ms, &mut outcome);
                 }
                 HardGroup::Share(group) => {
                     outcome.effects.extend(self.loaded_share_group(group_id, group, now_ms, view));

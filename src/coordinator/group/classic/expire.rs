@@ -2,6 +2,7 @@
 
 use ottla_protocol::StrBytes;
 
+use super::super::hard::LoggedGroup;
 use super::super::{GroupOutcome, GroupShard};
 use super::rebalance::Transition;
 use super::{ClassicGroup, State};
@@ -67,16 +68,17 @@ impl GroupShard {
     pub(in super::super) fn loaded_group(
         &self,
         group_id: &StrBytes,
-        group: ClassicGroup,
+        logged: &LoggedGroup,
         now_ms: i64,
         outcome: &mut GroupOutcome<()>,
     ) {
+        let group = ClassicGroup::from_logged(logged);
         let mut transition = Transition::new(group_id.clone(), group, now_ms, &self.config);
         let member_ids: Vec<StrBytes> = transition.group.members.keys().cloned().collect();
         for member_id in &member_ids {
             transition.restart_session(member_id);
         }
-        if member_ids.len() > self.config.max_size {
+        if logged.awaits_rebalance() || member_ids.len() > self.config.max_size {
             transition.prepare_rebalance();
         }
         let loaded = transition.finish(());

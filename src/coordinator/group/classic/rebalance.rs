@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ottla_protocol::StrBytes;
 
 use super::super::commands::{JoinAnswer, JoinRefused, Joined, SyncAnswer};
-use super::super::hard::GroupRecord;
+use super::super::hard::{GroupRecord, LoggedGroup};
 use super::super::{Answer, Effect, GroupConfig, GroupError, GroupOutcome, SoftChange, TimerKey};
 use super::{ClassicGroup, InitialDelay, Member, State};
 use crate::coordinator::{Outcome, Ticket};
@@ -40,6 +40,12 @@ impl<'a> Transition<'a> {
     /// Logs the group as it is now.
     pub fn log_group(&mut self) {
         let group = Some(self.group.to_logged());
+        self.records.push(GroupRecord::Group { group_id: self.group_id.clone(), group });
+    }
+
+    /// Logs the group as one that has to rebalance, so that it does also if it is read from the log before it has.
+    pub fn log_group_to_rebalance(&mut self) {
+        let group = Some(LoggedGroup { leader: None, ..self.group.to_logged() });
         self.records.push(GroupRecord::Group { group_id: self.group_id.clone(), group });
     }
 

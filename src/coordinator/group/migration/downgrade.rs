@@ -66,12 +66,13 @@ impl GroupShard {
         let classic = classic_group(group, gone, now_ms, view);
         let member_ids: Vec<StrBytes> = classic.members.keys().cloned().collect();
         let mut transition = Transition::new(group_id.clone(), classic, now_ms, &self.config);
-        transition.log_group();
-        for member_id in &member_ids {
-            transition.restart_session(member_id);
-        }
-        if rebalance == Rebalance::Now {
-            transition.prepare_rebalance();
+        member_ids.iter().for_each(|member_id| transition.restart_session(member_id));
+        match rebalance {
+            Rebalance::No => transition.log_group(),
+            Rebalance::Now => {
+                transition.log_group_to_rebalance();
+                transition.prepare_rebalance();
+            }
         }
         let classic = transition.finish(());
         outcome.records.extend(classic.records);
