@@ -76,8 +76,16 @@ impl Broker {
         match self.ask_coordinator(producer, asked).await {
             Ok(results) => {
                 for (at, result) in in_doubt.into_iter().zip(results) {
+                    let (partition, sequence) = &partitions[at];
+                    // The last transaction's marker may have come while the coordinator was asked.
+                    let is_taken_back = || {
+                        self.begin(producer, partition, *sequence).ok() != verified[at].as_ref().ok().copied()
+                    };
                     if let Err(error) = result {
                         verified[at] = Err(VerificationError::Refused(error));
+                    } else if is_taken_back() {
+                        verified[at] =
+                            Err(VerificationError::Refused(TransactionError::ConcurrentTransactions));
                     }
                 }
             }
