@@ -13,6 +13,8 @@ pub mod batches;
 #[cfg(test)]
 pub mod chance;
 pub mod group;
+#[cfg(test)]
+pub mod harness;
 pub mod marker;
 pub mod pattern;
 pub mod runtime;

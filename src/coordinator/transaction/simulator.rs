@@ -453,14 +453,12 @@ impl Simulation {
     /// What the log says: epochs never go back, and a decision is followed by what it says and nothing else.
     fn check_log(&self) {
         let mut last: HashMap<StrBytes, Transaction> = HashMap::new();
-        for (key, value) in &self.world.log {
-            let record = records::decode(key.clone(), value.clone()).expect("a readable record");
-            let TransactionRecord { transactional_id, transaction } = record.expect("a record of ours");
+        for TransactionRecord { transactional_id, transaction } in &self.world.log {
             let Some(next) = transaction else {
-                last.remove(&transactional_id);
+                last.remove(transactional_id);
                 continue;
             };
-            if let Some(before) = last.get(&transactional_id) {
+            if let Some(before) = last.get(transactional_id) {
                 let is_newer = next.producer_id > before.producer_id
                     || (next.producer_id == before.producer_id
                         && next.producer_epoch >= before.producer_epoch);
@@ -469,7 +467,7 @@ impl Simulation {
                     assert_eq!(next.state.completed(), Some(decision), "{next:?} after {before:?}");
                 }
             }
-            last.insert(transactional_id, next);
+            last.insert(transactional_id.clone(), next.clone());
         }
     }
 

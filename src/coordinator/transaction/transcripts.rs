@@ -45,10 +45,7 @@ impl Player {
         let args = Args(words.map(|word| word.split_once('=').unwrap_or((word, ""))).collect());
         let (logged, asked) = (self.world.log.len(), self.world.errands.len());
         let mut lines = self.command(name, &args);
-        for (key, value) in &self.world.log[logged..] {
-            let record = records::decode(key.clone(), value.clone()).expect("a readable record");
-            lines.push(format!("log: {}", show_record(&record.expect("a record of ours"))));
-        }
+        lines.extend(self.world.log[logged..].iter().map(|record| format!("log: {}", show_record(record))));
         let asked = match name {
             "reload" => 0,
             "markers" => asked - 1,

@@ -51,12 +51,7 @@ impl GroupShard {
         now_ms: i64,
         view: &dyn ClusterView,
     ) -> GroupOutcome<()> {
-        match group.member(member_id) {
-            Some(_) => {
-                self.remove_consumer_members(group_id, group, &BTreeSet::from([member_id]), now_ms, view)
-            }
-            None => GroupOutcome::answer(()),
-        }
+        self.remove_consumer_member_if(group_id, group, member_id, |_| true, now_ms, view)
     }
 
     /// A member did not give up its partitions within its rebalance timeout.
@@ -74,11 +69,24 @@ impl GroupShard {
             member.current.state == MemberState::UnrevokedPartitions
                 && member.current.member_epoch != LEAVE_STATIC_EPOCH
         };
-        match group.member(member_id).filter(|member| is_late(member)) {
-            Some(_) => {
+        self.remove_consumer_member_if(group_id, group, member_id, is_late, now_ms, view)
+    }
+
+    /// Removes a member whose time is over, if it is there and `is_due` says so.
+    pub(in super::super) fn remove_consumer_member_if(
+        &self,
+        group_id: &StrBytes,
+        group: &ConsumerGroup,
+        member_id: &StrBytes,
+        is_due: impl Fn(&Member) -> bool,
+        now_ms: i64,
+        view: &dyn ClusterView,
+    ) -> GroupOutcome<()> {
+        match group.member(member_id) {
+            Some(member) if is_due(member) => {
                 self.remove_consumer_members(group_id, group, &BTreeSet::from([member_id]), now_ms, view)
             }
-            None => GroupOutcome::answer(()),
+            _ => GroupOutcome::answer(()),
         }
     }
 

@@ -93,10 +93,8 @@ impl GroupShard {
         view: &dyn ClusterView,
     ) -> GroupOutcome<()> {
         match self.hard_state().consumer_group(group_id) {
-            Some(group) if group.member(member_id).is_some() => {
-                self.remove_consumer_members(group_id, group, &BTreeSet::from([member_id]), now_ms, view)
-            }
-            Some(_) | None => GroupOutcome::answer(()),
+            Some(group) => self.remove_consumer_member_if(group_id, group, member_id, |_| true, now_ms, view),
+            None => GroupOutcome::answer(()),
         }
     }
 }
