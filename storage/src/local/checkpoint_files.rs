@@ -45,7 +45,7 @@ pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Checkpoints {
     all
 }
 
-/// Replaces the files, each all or nothing.
+/// Replaces the files, each all or nothing. Afterwards a power cut cannot bring the old ones back.
 pub(crate) fn write(disk: &dyn Disk, dir: &Path, all: &Checkpoints) -> io::Result<()> {
     let offsets = |get: fn(&Checkpoint) -> Option<i64>| {
         let kept: Vec<_> = all.iter().filter_map(|(log, checkpoint)| Some((log, get(checkpoint)?))).collect();
@@ -62,7 +62,8 @@ pub(crate) fn write(disk: &dyn Disk, dir: &Path, all: &Checkpoints) -> io::Resul
     let recovery = offsets(|checkpoint| Some(checkpoint.recovery_point));
     write_whole(disk, &dir.join(RECOVERY_POINTS), recovery.as_bytes())?;
     let high = offsets(|checkpoint| Some(checkpoint.high_watermark));
-    write_whole(disk, &dir.join(HIGH_WATERMARKS), high.as_bytes())
+    write_whole(disk, &dir.join(HIGH_WATERMARKS), high.as_bytes())?;
+    disk.sync_dir(dir)
 }
 
 fn read_offsets(disk: &dyn Disk, path: &Path) -> io::Result<Vec<(String, i64)>> {

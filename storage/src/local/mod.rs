@@ -259,8 +259,9 @@ impl Dir {
         let clean_file = path.join(CLEAN_SHUTDOWN_FILE);
         let was_clean = read_whole(disk, &clean_file, 4096).map_err(failed)?.is_some();
         if was_clean {
-            // From here on a crash is a crash.
+            // From here on a crash is a crash, also one that would bring the file back.
             disk.remove_file(&clean_file).map_err(failed)?;
+            disk.sync_dir(&path).map_err(failed)?;
         }
         let checkpoints = checkpoint_files::read(disk, &path);
         let state = Mutex::new(DirState { checkpoints, logs: 0 });

@@ -246,6 +246,7 @@ impl LogStore for LocalStore {
             }
             Note::Epochs(text) => {
                 let path = self.dir.join(EPOCHS_FILE);
+                self.is_dir_dirty = true;
                 write_whole(disk, &path, text.as_bytes())
                     .map_err(|error| StorageError::io("write", &path, error))
             }

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use ottla_protocol::batch::{BatchBuilder, Batches, ValidatedBatches};
 
 use super::random::{Random, for_seeds};
-use super::simulated_disk::{Contents, Left, SimulatedDisk};
+use super::simulated_disk::{Left, SimulatedDisk};
 use super::{NOW, log_with, logs};
+use crate::local::disk::Disk;
 use crate::local::segment::parse_segment_name;
 use crate::{AppendContext, Log, LogOptions, Logs, Origin, ReadLimits};
 
@@ -65,21 +66,22 @@ fn name(path: &Path) -> &str {
 /// Changes some file. Returns the files and the position from which they are not what they were.
 fn damage(disk: &SimulatedDisk, random: &mut Random) -> Vec<(PathBuf, usize)> {
     let mut world = disk.world();
-    let paths: Vec<_> = world.files.keys().cloned().collect();
+    let files = world.files();
+    let paths: Vec<_> = files.keys().cloned().collect();
     let mut pick = || paths[random.below(paths.len() as u64) as usize].clone();
     let (path, other) = (pick(), pick());
-    let size = world.files[&path].bytes.len();
+    let size = files[&path].len();
     let at = if size == 0 { 0 } else { random.below(size as u64) as usize };
     // Without a checksum a topic id is as good as another: then the directory is another topic's.
     let may_flip = size > 0 && name(&path) != "partition.metadata";
     let kind = random.below(6);
     if kind == 4 {
-        world.files.remove(&path);
+        world.take(&path);
         return vec![(path, 0)];
     }
     let from = {
-        let bytes = &mut world.files.get_mut(&path).unwrap().bytes;
-        match kind {
+        let mut bytes = files[&path].clone();
+        let from = match kind {
             0 | 1 if may_flip => {
                 for byte in bytes.iter_mut().skip(at).take(1 + random.below(3) as usize) {
                     *byte ^= 1 << random.below(8);
@@ -98,12 +100,13 @@ fn damage(disk: &SimulatedDisk, random: &mut Random) -> Vec<(PathBuf, usize)> {
                 size
             }
             _ => 0,
-        }
+        };
+        world.put(&path, bytes);
+        from
     };
     if kind == 5 {
-        let (a, b) = (world.files[&path].clone(), world.files[&other].clone());
-        world.files.insert(path.clone(), b);
-        world.files.insert(other.clone(), a);
+        world.put(&path, files[&other].clone());
+        world.put(&other, files[&path].clone());
         return vec![(path, 0), (other, 0)];
     }
     vec![(path, from)]
@@ -116,7 +119,10 @@ fn leave(disk: &SimulatedDisk, random: &mut Random) {
     let dir = Path::new("/data/t-0");
     let garbage = (0..random.between(1, 100)).map(|_| random.next() as u8).collect();
     let path = dir.join(format!("{:020}{suffix}", random.between(0, 50)));
-    disk.world().files.insert(path, Contents { bytes: garbage, ..Contents::default() });
+    let is_there = disk.list(dir).is_ok();
+    if is_there {
+        disk.world().put(&path, garbage);
+    }
 }
 
 fn run(seed: u64) {
@@ -124,11 +130,11 @@ fn run(seed: u64) {
     let disk = SimulatedDisk::default();
     let start = write(&disk, &mut random);
     let disk = disk.after_crash(Left::All);
-    let files = disk.world().files.clone();
+    let files = disk.world().files();
     let written: Vec<_> = files
         .iter()
         .filter(|(path, _)| name(path).ends_with(".log"))
-        .flat_map(|(_, contents)| parse(&contents.bytes))
+        .flat_map(|(_, bytes)| parse(bytes))
         .collect();
 
     let (mut sound_until, mut is_start_known) = (i64::MAX, true);
@@ -137,7 +143,7 @@ fn run(seed: u64) {
             is_start_known &= name(&path) != "log-start-offset-checkpoint";
             if let Some((base_offset, ".log")) = parse_segment_name(name(&path)) {
                 let mut position = 0;
-                let batches = parse(&files[&path].bytes);
+                let batches = parse(&files[&path]);
                 let damaged = batches.iter().find(|(_, bytes)| {
                     position += bytes.len();
                     position > from

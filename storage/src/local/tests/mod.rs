@@ -6,11 +6,13 @@ mod random;
 mod simulated_disk;
 mod transactions;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use ottla_protocol::batch::{BatchBuilder, Batches, ValidatedBatches};
 use uuid::Uuid;
 
+use super::disk::Disk;
 use super::{LocalEngine, LocalSettings};
 use crate::{AppendContext, AppendError, Log, LogId, LogOptions, Logs, Origin, ReadLimits, StorageError};
 use simulated_disk::{Fault, Left, SimulatedDisk};
@@ -19,7 +21,9 @@ const NOW: i64 = 1_800_000_000_000;
 const RECORDS_PER_BATCH: i64 = 3;
 
 fn logs(disk: &SimulatedDisk) -> Result<Logs, StorageError> {
-    disk.world().dirs.insert("/data".into());
+    if disk.list(Path::new("/data")).is_err() {
+        disk.world().put_dir(Path::new("/data"));
+    }
     let settings = LocalSettings { open_files_max: 5 };
     let engine = LocalEngine::on(Arc::new(disk.clone()), vec!["/data".into()], vec![None], settings)?;
     Ok(Logs::on(engine))
@@ -115,7 +119,7 @@ fn operations_of_a_whole_run() -> usize {
 
 fn run_with(fault: Fault, at: usize) -> (SimulatedDisk, Promised) {
     let disk = SimulatedDisk::default();
-    disk.world().fault = Some((at, fault));
+    disk.world().fault = Some((at..=at, fault));
     let mut promised = Promised::default();
     if let Ok(logs) = logs(&disk) {
         let _ = run(&logs, &mut promised);
@@ -154,7 +158,7 @@ fn a_machine_that_dies_at_any_write_loses_nothing_that_was_flushed() {
 fn a_full_disk_fails_an_append_and_no_more() {
     for at in 1..=operations_of_a_whole_run() {
         let disk = SimulatedDisk::default();
-        disk.world().fault = Some((at, Fault::Full));
+        disk.world().fault = Some((at..=at, Fault::Error));
         let Ok(logs) = logs(&disk) else { continue };
         let log = log(&logs);
         let mut refused = 0;
@@ -171,5 +175,28 @@ fn a_full_disk_fails_an_append_and_no_more() {
         drop((log, logs));
         let reopened = self::logs(&disk.after_crash(Left::All)).unwrap();
         assert_eq!(check(&reopened, &promised, &format!("reopened after full at {at}")), 63);
+    }
+}
+
+#[test]
+fn a_disk_without_space_takes_nothing_and_goes_on_when_there_is_some() {
+    for at in 1..=operations_of_a_whole_run() {
+        let disk = SimulatedDisk::default();
+        let Ok(logs) = logs(&disk) else { panic!() };
+        let log = log(&logs);
+        disk.world().fault = Some((at..=at + 5, Fault::Full));
+        for n in 0..20 {
+            // Six attempts at a write are six operations: the space is back then at the latest.
+            let attempts = (1..=8).find(|_| append(&log, n * RECORDS_PER_BATCH).is_ok());
+            assert!(attempts.is_some(), "full from {at} on: {n}");
+            let limits = ReadLimits { max_bytes: 400, upper_offset: i64::MAX, whole_first_batch: true };
+            assert!(log.read(0, limits).unwrap().wait().unwrap().bytes > 0, "full from {at} on: {n}");
+        }
+        disk.world().fault = None;
+        let promised = Promised { appended: 60, flushed: 0, start: 0 };
+        assert_eq!(check(&logs, &promised, &format!("full from {at} on")), 60);
+        drop((log, logs));
+        let reopened = self::logs(&disk.after_crash(Left::All)).unwrap();
+        assert_eq!(check(&reopened, &promised, &format!("reopened after full from {at} on")), 63);
     }
 }

@@ -373,7 +373,7 @@ impl Run {
     fn read(&mut self) {
         let from = self.random.between(self.start - 1, self.end + 1);
         let limits = ReadLimits {
-            max_bytes: [0, 100, 500, 5000, 100_000][self.random.below(5) as usize],
+            max_bytes: self.random.pick(&[0, 100, 500, 5000, 100_000]),
             upper_offset: if self.random.is_one_in(2) { i64::MAX } else { self.random.between(0, self.end) },
             whole_first_batch: self.random.is_one_in(2),
         };

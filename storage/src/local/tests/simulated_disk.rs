@@ -1,19 +1,28 @@
-//! A disk in memory that fails when it is told to.
+//! A disk in memory that fails when it is told to. At a power cut it forgets what nobody synced: bytes of files, and names
+//! in directories. Files are inodes: an open one can be read after it was renamed or removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::ops::RangeInclusive;
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::super::disk::{Create, Disk, DiskFile};
 use super::NOW;
+use super::random::Random;
 
-/// What befalls one of the operations that change something.
+/// What a power cut keeps or loses of a file as one.
+const BLOCK_BYTES: usize = 64;
+const ROOT: usize = 0;
+
+/// What befalls the operations that change something, from one to another of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     /// The write is torn, and nothing works after it.
     Crash,
-    /// The write is torn, with an error, and the next one works.
+    /// Whatever it is, it fails; a write is torn.
+    Error,
+    /// What needs space fails, a write is torn; the rest works.
     Full,
 }
 
@@ -22,23 +31,281 @@ pub(super) enum Fault {
 pub(super) enum Left {
     /// The process died alone: everything.
     All,
-    /// The machine died: nothing, half of it, or zeros in its place; by this seed.
+    /// The machine died: by this seed, of each file and each directory nothing, something or all.
     Some(u64),
 }
 
-#[derive(Default)]
 pub(super) struct World {
-    pub files: BTreeMap<PathBuf, Contents>,
-    pub dirs: BTreeSet<PathBuf>,
+    nodes: Vec<Node>,
+    /// So many changes there were.
     pub operations: usize,
-    pub fault: Option<(usize, Fault)>,
+    pub fault: Option<(RangeInclusive<usize>, Fault)>,
+    /// What files that are written now will say.
+    pub now_ms: i64,
+    /// Opening or listing them fails.
+    pub unreadable: BTreeSet<PathBuf>,
+    /// What was read, and the most that was asked for at once.
+    pub bytes_read: u64,
+    pub largest_read: usize,
     is_dead: bool,
 }
 
+enum Node {
+    File(Contents),
+    Dir(Names),
+}
+
 #[derive(Default, Clone)]
-pub(super) struct Contents {
-    pub bytes: Vec<u8>,
-    pub synced: Vec<u8>,
+struct Contents {
+    bytes: Vec<u8>,
+    synced: Vec<u8>,
+    modified_ms: i64,
+}
+
+#[derive(Default, Clone)]
+struct Names {
+    now: BTreeMap<String, usize>,
+    synced: BTreeMap<String, usize>,
+    /// What makes the first of the second.
+    unsynced: Vec<Change>,
+}
+
+#[derive(Clone)]
+enum Change {
+    Added(String, usize),
+    Removed(String),
+    Renamed(String, String, usize),
+}
+
+impl Change {
+    fn make(&self, names: &mut BTreeMap<String, usize>) {
+        match self {
+            Self::Added(name, node) => {
+                names.insert(name.clone(), *node);
+            }
+            Self::Removed(name) => {
+                names.remove(name);
+            }
+            Self::Renamed(from, to, node) => {
+                if names.get(from) == Some(node) {
+                    names.remove(from);
+                }
+                names.insert(to.clone(), *node);
+            }
+        }
+    }
+}
+
+impl Names {
+    fn change(&mut self, change: Change) {
+        change.make(&mut self.now);
+        self.unsynced.push(change);
+    }
+
+    fn sync(&mut self) {
+        self.synced = self.now.clone();
+        self.unsynced.clear();
+    }
+
+    /// Nothing of what was not synced, its beginning, any of it, or all.
+    fn after_power_cut(&self, random: &mut Random) -> BTreeMap<String, usize> {
+        let mut names = self.synced.clone();
+        let kind = random.below(4);
+        let count = match kind {
+            0 => 0,
+            1 => random.below(self.unsynced.len() as u64 + 1) as usize,
+            _ => self.unsynced.len(),
+        };
+        for change in &self.unsynced[..count] {
+            if kind != 2 || random.is_one_in(2) {
+                change.make(&mut names);
+            }
+        }
+        names
+    }
+}
+
+impl Contents {
+    /// The bytes that were synced, the beginning of what was not, zeros in its place, blocks of both, or all.
+    fn after_power_cut(&self, random: &mut Random) -> Vec<u8> {
+        let (mut bytes, synced) = (self.bytes.clone(), &self.synced);
+        if bytes == *synced {
+            return bytes;
+        }
+        let common = bytes.iter().zip(synced).take_while(|(now, then)| now == then).count();
+        match random.below(5) {
+            0 => bytes = synced.clone(),
+            1 => bytes.truncate(common + random.below((bytes.len() - common) as u64 + 1) as usize),
+            2 => bytes[common..].fill(0),
+            3 => {
+                bytes.resize(if random.is_one_in(2) { bytes.len() } else { synced.len() }, 0);
+                for (at, block) in bytes.chunks_mut(BLOCK_BYTES).enumerate() {
+                    if random.is_one_in(2) {
+                        let then = synced.get(at * BLOCK_BYTES..).unwrap_or_default();
+                        block.fill(0);
+                        let length = block.len().min(then.len());
+                        block[..length].copy_from_slice(&then[..length]);
+                    }
+                }
+            }
+            _ => {}
+        }
+        bytes
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            nodes: vec![Node::Dir(Names::default())],
+            operations: 0,
+            fault: None,
+            now_ms: NOW,
+            unreadable: BTreeSet::new(),
+            bytes_read: 0,
+            largest_read: 0,
+            is_dead: false,
+        }
+    }
+}
+
+impl World {
+    /// All files by their paths.
+    pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        self.collect(ROOT, Path::new("/"), &mut files);
+        files
+    }
+
+    fn collect(&self, node: usize, path: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
+        match &self.nodes[node] {
+            Node::File(contents) => {
+                files.insert(path.to_owned(), contents.bytes.clone());
+            }
+            Node::Dir(names) => {
+                names.now.iter().for_each(|(name, node)| self.collect(*node, &path.join(name), files));
+            }
+        }
+    }
+
+    /// A file as somebody else puts it there.
+    pub fn put(&mut self, path: &Path, bytes: Vec<u8>) {
+        let contents = Contents { synced: bytes.clone(), bytes, modified_ms: self.now_ms };
+        self.set(path, Node::File(contents));
+    }
+
+    /// A directory as somebody else makes it, in the place of whatever is there.
+    pub fn put_dir(&mut self, path: &Path) {
+        self.set(path, Node::Dir(Names::default()));
+    }
+
+    /// Somebody else removes it, with all that is in it.
+    pub fn take(&mut self, path: &Path) {
+        let (parent, name) = self.place(path).unwrap();
+        self.dir(parent).change(Change::Removed(name));
+        self.dir(parent).sync();
+    }
+
+    fn set(&mut self, path: &Path, node: Node) {
+        let (parent, name) = self.place(path).unwrap();
+        let node = self.add(node);
+        self.dir(parent).change(Change::Added(name, node));
+        self.dir(parent).sync();
+    }
+
+    fn add(&mut self, node: Node) -> usize {
+        self.nodes.push(node);
+        self.nodes.len() - 1
+    }
+
+    fn find(&self, path: &Path) -> io::Result<usize> {
+        let mut node = ROOT;
+        for component in path.components() {
+            let Component::Normal(name) = component else { continue };
+            let Node::Dir(names) = &self.nodes[node] else { return Err(io::ErrorKind::NotADirectory.into()) };
+            let found = names.now.get(name.to_str().unwrap()).copied();
+            node = found.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        }
+        Ok(node)
+    }
+
+    /// The directory that it is in or will be in, and its name there.
+    fn place(&self, path: &Path) -> io::Result<(usize, String)> {
+        let parent = self.find(path.parent().unwrap())?;
+        match &self.nodes[parent] {
+            Node::Dir(_) => Ok((parent, path.file_name().unwrap().to_str().unwrap().to_owned())),
+            Node::File(_) => Err(io::ErrorKind::NotADirectory.into()),
+        }
+    }
+
+    fn dir(&mut self, node: usize) -> &mut Names {
+        match &mut self.nodes[node] {
+            Node::Dir(names) => names,
+            Node::File(_) => panic!("no directory"),
+        }
+    }
+
+    fn file(&mut self, node: usize) -> &mut Contents {
+        match &mut self.nodes[node] {
+            Node::File(contents) => contents,
+            Node::Dir(_) => panic!("no file"),
+        }
+    }
+
+    fn refuse_unreadable(&self, path: &Path) -> io::Result<()> {
+        let is_refused = path.ancestors().any(|path| self.unreadable.contains(path));
+        if is_refused { Err(io::ErrorKind::PermissionDenied.into()) } else { Ok(()) }
+    }
+
+    /// Counts a change. An error says what becomes of it, and whether a half of it still happens.
+    fn operation(&mut self, needs_space: bool) -> Result<(), (bool, io::Error)> {
+        if self.is_dead {
+            return Err((false, io::Error::other("dead")));
+        }
+        self.operations += 1;
+        match &self.fault {
+            Some((range, fault)) if range.contains(&self.operations) => match fault {
+                Fault::Crash => {
+                    self.is_dead = true;
+                    Err((true, io::Error::other("crash")))
+                }
+                Fault::Error => Err((true, io::Error::other("failed"))),
+                Fault::Full if needs_space => Err((true, io::ErrorKind::StorageFull.into())),
+                Fault::Full => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    fn change(&mut self, needs_space: bool) -> io::Result<()> {
+        self.operation(needs_space).map_err(|(_, error)| error)
+    }
+
+    fn copy(&self, node: usize, random: &mut Option<Random>, next: &mut World) -> usize {
+        match &self.nodes[node] {
+            Node::File(contents) => {
+                let bytes = match random {
+                    Some(random) => contents.after_power_cut(random),
+                    None => contents.bytes.clone(),
+                };
+                let modified_ms = contents.modified_ms;
+                next.add(Node::File(Contents { synced: bytes.clone(), bytes, modified_ms }))
+            }
+            Node::Dir(names) => {
+                let left = match random {
+                    Some(random) => names.after_power_cut(random),
+                    None => names.now.clone(),
+                };
+                let at = if node == ROOT { ROOT } else { next.add(Node::Dir(Names::default())) };
+                for (name, node) in left {
+                    let copied = self.copy(node, random, next);
+                    next.dir(at).change(Change::Added(name, copied));
+                }
+                next.dir(at).sync();
+                at
+            }
+        }
+    }
 }
 
 #[derive(Default, Clone)]
@@ -50,170 +317,170 @@ impl SimulatedDisk {
         self.0.lock().unwrap()
     }
 
-    /// Counts an operation; the part of it that still happens, or the error that it ends in.
-    fn operation(world: &mut World) -> Result<(), (bool, io::Error)> {
-        if world.is_dead {
-            return Err((false, io::Error::other("dead")));
-        }
-        world.operations += 1;
-        match world.fault {
-            Some((at, Fault::Crash)) if at == world.operations => {
-                world.is_dead = true;
-                Err((true, io::Error::other("crash")))
-            }
-            Some((at, Fault::Full)) if at == world.operations => {
-                Err((true, io::ErrorKind::StorageFull.into()))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn change(&self, work: impl FnOnce(&mut World)) -> io::Result<()> {
-        let mut world = self.world();
-        Self::operation(&mut world).map_err(|(_, error)| error)?;
-        work(&mut world);
-        Ok(())
-    }
-
     /// The disk as the next process finds it.
     pub fn after_crash(&self, left: Left) -> Self {
         let world = self.world();
-        let mut next = World { dirs: world.dirs.clone(), ..World::default() };
-        for (at, (path, contents)) in world.files.iter().enumerate() {
-            let mut bytes = contents.bytes.clone();
-            if let Left::Some(seed) = left
-                && bytes != contents.synced
-            {
-                let common = bytes.iter().zip(&contents.synced).take_while(|(now, then)| now == then).count();
-                let unsynced = bytes.len() - common;
-                match (seed + at as u64) % 3 {
-                    0 => bytes = contents.synced.clone(),
-                    1 => bytes.truncate(common + unsynced / 2),
-                    _ => bytes[common..].fill(0),
-                }
-            }
-            next.files.insert(path.clone(), Contents { synced: bytes.clone(), bytes });
-        }
+        let mut next =
+            World { now_ms: world.now_ms, unreadable: world.unreadable.clone(), ..World::default() };
+        let mut random = match left {
+            Left::All => None,
+            Left::Some(seed) => Some(Random::new(seed)),
+        };
+        world.copy(ROOT, &mut random, &mut next);
         Self(Arc::new(Mutex::new(next)))
     }
 }
 
 impl Disk for SimulatedDisk {
     fn open(&self, path: &Path, create: Create) -> io::Result<Arc<dyn DiskFile>> {
-        let exists = self.world().files.contains_key(path);
-        match create {
-            _ if exists => {}
-            Create::Never => return Err(io::ErrorKind::NotFound.into()),
-            Create::IfMissing => self.change(|world| {
-                world.files.insert(path.to_owned(), Contents::default());
-            })?,
+        let mut world = self.world();
+        world.refuse_unreadable(path)?;
+        let node = match world.find(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && create == Create::IfMissing => {
+                let (parent, name) = world.place(path)?;
+                world.change(true)?;
+                let modified_ms = world.now_ms;
+                let node = world.add(Node::File(Contents { modified_ms, ..Contents::default() }));
+                world.dir(parent).change(Change::Added(name, node));
+                node
+            }
+            found => found?,
+        };
+        match world.nodes[node] {
+            Node::File(_) => Ok(Arc::new(SimulatedFile { disk: self.clone(), node })),
+            Node::Dir(_) => Err(io::ErrorKind::IsADirectory.into()),
         }
-        Ok(Arc::new(SimulatedFile { disk: self.clone(), path: path.to_owned() }))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let world = self.world();
-        if !world.dirs.contains(dir) {
-            return Err(io::ErrorKind::NotFound.into());
+        world.refuse_unreadable(dir)?;
+        match &world.nodes[world.find(dir)?] {
+            Node::Dir(names) => Ok(names.now.keys().cloned().collect()),
+            Node::File(_) => Err(io::ErrorKind::NotADirectory.into()),
         }
-        let inside = world.files.keys().filter(|path| path.parent() == Some(dir));
-        Ok(inside.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect())
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        self.change(|world| {
-            world.dirs.insert(dir.to_owned());
-        })
+        let mut world = self.world();
+        if world.find(dir).is_ok() {
+            return Ok(());
+        }
+        let (parent, name) = world.place(dir)?;
+        world.change(true)?;
+        let node = world.add(Node::Dir(Names::default()));
+        world.dir(parent).change(Change::Added(name, node));
+        Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.change(|world| {
-            let contents = world.files.remove(from).unwrap();
-            world.files.insert(to.to_owned(), contents);
-        })
+        assert_eq!(from.parent(), to.parent(), "renames within a directory are all or nothing");
+        let mut world = self.world();
+        let node = world.find(from)?;
+        let ((parent, from), (_, to)) = (world.place(from)?, world.place(to)?);
+        world.change(false)?;
+        world.dir(parent).change(Change::Renamed(from, to, node));
+        Ok(())
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        let exists = self.world().files.contains_key(path);
-        if !exists {
-            return Err(io::ErrorKind::NotFound.into());
+        let mut world = self.world();
+        let node = world.find(path)?;
+        if matches!(world.nodes[node], Node::Dir(_)) {
+            return Err(io::ErrorKind::IsADirectory.into());
         }
-        self.change(|world| {
-            world.files.remove(path);
-        })
+        let (parent, name) = world.place(path)?;
+        world.change(false)?;
+        world.dir(parent).change(Change::Removed(name));
+        Ok(())
     }
 
+    /// File by file: a crash leaves the others.
     fn remove_dir(&self, dir: &Path) -> io::Result<()> {
-        self.change(|world| {
-            world.dirs.remove(dir);
-            world.files.retain(|path, _| !path.starts_with(dir));
-        })
+        for name in self.list(dir)? {
+            let path = dir.join(name);
+            match self.remove_file(&path) {
+                Err(error) if error.kind() == io::ErrorKind::IsADirectory => self.remove_dir(&path)?,
+                removed => removed?,
+            }
+        }
+        let mut world = self.world();
+        let (parent, name) = world.place(dir)?;
+        world.change(false)?;
+        world.dir(parent).change(Change::Removed(name));
+        Ok(())
     }
 
-    fn sync_dir(&self, _: &Path) -> io::Result<()> {
-        self.change(|_| ())
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut world = self.world();
+        let node = world.find(dir)?;
+        world.change(false)?;
+        world.dir(node).sync();
+        Ok(())
     }
 }
 
 struct SimulatedFile {
     disk: SimulatedDisk,
-    path: PathBuf,
-}
-
-impl SimulatedFile {
-    fn read<T>(&self, work: impl FnOnce(&Contents) -> T) -> io::Result<T> {
-        let world = self.disk.world();
-        world.files.get(&self.path).map(work).ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
+    node: usize,
 }
 
 impl DiskFile for SimulatedFile {
     fn size(&self) -> io::Result<u64> {
-        self.read(|contents| contents.bytes.len() as u64)
+        Ok(self.disk.world().file(self.node).bytes.len() as u64)
     }
 
     fn modified_ms(&self) -> io::Result<i64> {
-        Ok(NOW)
+        Ok(self.disk.world().file(self.node).modified_ms)
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        self.read(|contents| {
-            let from = (position as usize).min(contents.bytes.len());
-            let count = buffer.len().min(contents.bytes.len() - from);
-            buffer[..count].copy_from_slice(&contents.bytes[from..from + count]);
-            count
-        })
+        let mut world = self.disk.world();
+        world.largest_read = world.largest_read.max(buffer.len());
+        let bytes = &world.file(self.node).bytes;
+        let from = usize::try_from(position).unwrap_or(usize::MAX).min(bytes.len());
+        let count = buffer.len().min(bytes.len() - from);
+        buffer[..count].copy_from_slice(&bytes[from..from + count]);
+        world.bytes_read += count as u64;
+        Ok(count)
     }
 
     fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
         let mut world = self.disk.world();
-        let outcome = SimulatedDisk::operation(&mut world);
+        let outcome = world.operation(true);
         let written = match &outcome {
             Ok(()) => bytes,
             Err((true, _)) => &bytes[..bytes.len() / 2],
             Err((false, _)) => &[],
         };
-        if let Some(contents) = world.files.get_mut(&self.path) {
-            let end = position as usize + written.len();
-            contents.bytes.resize(contents.bytes.len().max(end), 0);
-            contents.bytes[position as usize..end].copy_from_slice(written);
+        if !written.is_empty() {
+            let now_ms = world.now_ms;
+            let contents = world.file(self.node);
+            let from = position as usize;
+            contents.bytes.resize(contents.bytes.len().max(from + written.len()), 0);
+            contents.bytes[from..from + written.len()].copy_from_slice(written);
+            contents.modified_ms = now_ms;
         }
         outcome.map_err(|(_, error)| error)
     }
 
     fn set_size(&self, size: u64) -> io::Result<()> {
-        self.disk.change(|world| {
-            if let Some(contents) = world.files.get_mut(&self.path) {
-                contents.bytes.resize(size as usize, 0);
-            }
-        })
+        let mut world = self.disk.world();
+        let (old, now_ms) = (world.file(self.node).bytes.len() as u64, world.now_ms);
+        world.change(size > old)?;
+        let contents = world.file(self.node);
+        contents.bytes.resize(size as usize, 0);
+        if size != old {
+            contents.modified_ms = now_ms;
+        }
+        Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.disk.change(|world| {
-            if let Some(contents) = world.files.get_mut(&self.path) {
-                contents.synced = contents.bytes.clone();
-            }
-        })
+        let mut world = self.disk.world();
+        world.change(false)?;
+        let contents = world.file(self.node);
+        contents.synced = contents.bytes.clone();
+        Ok(())
     }
 }
