@@ -78,6 +78,7 @@ impl Logs {
     /// Flushes on the caller's thread, so that a test sees the same order of writes each time.
     #[cfg(test)]
     pub(crate) fn on(engine: LocalEngine) -> Self {
+        engine.without_threads();
         let logs = Self::new(Engine::Local(engine));
         logs.shared.worker.stop();
         logs
@@ -190,7 +191,11 @@ impl Logs {
     /// not be used after it.
     pub fn close(&self, now_ms: i64) -> Result<(), StorageError> {
         self.shared.worker.stop();
+        if let Engine::Local(engine) = &self.shared.engine {
+            engine.stop();
+        }
         for log in self.shared.all() {
+            log.settle();
             log.note_end();
             log.flush()?;
             if log.is_open() {

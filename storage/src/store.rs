@@ -153,10 +153,13 @@ pub(crate) trait LogStore: Send {
 
     /// The log now starts at `offset`: extents that lie wholly before it go. An offset at the end leaves one empty
     /// extent there.
-    fn set_start(&mut self, offset: i64, now_ms: i64) -> Result<(), StorageError>;
+    fn set_start(&mut self, offset: i64, options: &LogOptions, now_ms: i64) -> Result<(), StorageError>;
 
     /// Makes everything written so far durable.
     fn flush(&mut self) -> Flush;
 
     fn note(&mut self, note: Note<'_>) -> Result<(), StorageError>;
+
+    /// Nobody will write for a while: gives back what was reserved for more.
+    fn settle(&mut self);
 }

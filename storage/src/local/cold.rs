@@ -29,7 +29,7 @@ impl SegmentView {
             base_offset: segment.base_offset(),
             log: segment.log.clone(),
             index_file: segment.index_file.clone(),
-            index: segment.index,
+            index: segment.index.clone(),
             size: segment.size(),
         }
     }
@@ -49,7 +49,7 @@ impl SegmentView {
         let log = files.get(&self.log).map_err(failed)?;
         let hint = files
             .get(&self.index_file)
-            .and_then(|file| lookup_position(&*file, self.index, self.base_offset, from))
+            .and_then(|file| lookup_position(&*file, &self.index, self.base_offset, from))
             .map_err(failed)?;
         match self.read_at(&*log, hint, from, limits) {
             // The index may be damaged where the log is not.

@@ -8,10 +8,17 @@ use super::disk::DiskFile;
 /// At most this much of an index is read at once while searching.
 const WINDOW_ENTRIES: u32 = 512;
 
-/// One kind of index: `N` bytes an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// So many entries wait in memory for one write: they are of a quarter of a megabyte of log, by default.
+const PENDING_MAX: usize = 64;
+
+/// One kind of index: `N` bytes an entry. The newest entries are kept here until there are enough for one write; a crash
+/// that loses them costs nothing, since recovery makes them anew from the batches behind the recovery point.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Index<const N: usize> {
-    pub entries: u32,
+    /// So many are in the file.
+    written: u32,
+    /// These follow them.
+    pending: Vec<[u8; N]>,
 }
 
 /// `.index`
@@ -62,18 +69,42 @@ impl TimeEntry {
 }
 
 impl<const N: usize> Index<N> {
-    pub fn append(&mut self, file: &dyn DiskFile, entry: [u8; N]) -> io::Result<()> {
-        file.write_at(&entry, u64::from(self.entries) * N as u64)?;
-        self.entries += 1;
+    /// Of a file that has so many entries.
+    pub fn stored(entries: u32) -> Self {
+        Self { written: entries, pending: Vec::new() }
+    }
+
+    pub fn len(&self) -> u32 {
+        self.written + self.pending.len() as u32 // a few
+    }
+
+    /// One more entry. True when it is time to write.
+    pub fn push(&mut self, entry: [u8; N]) -> bool {
+        if self.pending.len() >= 4 * PENDING_MAX {
+            self.pending.clear(); // nobody can write them, and nobody needs them
+        }
+        self.pending.push(entry);
+        self.pending.len() >= PENDING_MAX
+    }
+
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Brings the file up to date. After an error the entries are still here, for the next time.
+    pub fn write(&mut self, file: &dyn DiskFile) -> io::Result<()> {
+        file.write_at(self.pending.as_flattened(), u64::from(self.written) * N as u64)?;
+        self.written += self.pending.len() as u32;
+        self.pending = Vec::new(); // a log that rests holds no memory
         Ok(())
     }
 
     /// Whether an index file of `max_bytes` (segment.index.bytes) has no room for another entry.
     pub fn is_full(&self, max_bytes: u32) -> bool {
-        self.entries >= max_bytes / N as u32
+        self.len() >= max_bytes / N as u32
     }
 
-    pub fn get(&self, file: &dyn DiskFile, at: u32) -> io::Result<[u8; N]> {
+    fn get(&self, file: &dyn DiskFile, at: u32) -> io::Result<[u8; N]> {
         let mut entry = [0; N];
         match file.read_at(&mut entry, u64::from(at) * N as u64)? {
             read if read == N => Ok(entry),
@@ -82,7 +113,10 @@ impl<const N: usize> Index<N> {
     }
 
     pub fn last(&self, file: &dyn DiskFile) -> io::Result<Option<[u8; N]>> {
-        self.entries.checked_sub(1).map(|at| self.get(file, at)).transpose()
+        if let Some(last) = self.pending.last() {
+            return Ok(Some(*last));
+        }
+        self.written.checked_sub(1).map(|at| self.get(file, at)).transpose()
     }
 
     /// The last entry that `is_before` holds for; entries are sorted by it.
@@ -91,7 +125,11 @@ impl<const N: usize> Index<N> {
         file: &dyn DiskFile,
         is_before: impl Fn([u8; N]) -> bool,
     ) -> io::Result<Option<[u8; N]>> {
-        let (mut low, mut high) = (0, self.entries); // the first entry that is not before lies in low..=high
+        let pending = self.pending.partition_point(|entry| is_before(*entry));
+        if let Some(entry) = pending.checked_sub(1).map(|at| self.pending[at]) {
+            return Ok(Some(entry));
+        }
+        let (mut low, mut high) = (0, self.written); // the first entry that is not before lies in low..=high
         while high - low > WINDOW_ENTRIES {
             let middle = low + (high - low) / 2;
             if is_before(self.get(file, middle)?) { low = middle + 1 } else { high = middle }

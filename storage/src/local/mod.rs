@@ -4,11 +4,13 @@
 //!
 //! `store` is one log, `segment`, `index`, `txn_index` and `scan` its files, `cold` a read of them, `recovery`,
 //! `recall` and `swap` their opening;
-//! `checkpoint_files` and `partition_metadata` the small ones; `open_files` bounds what is open; `disk` is the file system.
+//! `checkpoint_files` and `partition_metadata` the small ones; `open_files` bounds what is open; `doomed` is on its
+//! way out; `disk` is the file system.
 
 mod checkpoint_files;
 mod cold;
 mod disk;
+mod doomed;
 mod index;
 mod open_files;
 mod partition_metadata;
@@ -24,7 +26,6 @@ mod txn_index;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -64,8 +65,6 @@ impl Default for LocalSettings {
 pub(crate) struct LocalEngine {
     dirs: Vec<Dir>,
     files: Arc<OpenFiles>,
-    /// Directories of deleted topics, and when they may be removed.
-    doomed: Mutex<Vec<(PathBuf, i64)>>,
     has_looked_for_doomed: AtomicBool,
 }
 
@@ -110,7 +109,6 @@ impl LocalEngine {
         Ok(Self {
             dirs: opened,
             files,
-            doomed: Mutex::default(),
             has_looked_for_doomed: AtomicBool::new(false),
         })
     }
@@ -173,33 +171,35 @@ impl LocalEngine {
         }
         let to = dir.path.join(format!("{}.{}{DELETE_SUFFIX}", &name[..length], id.simple()));
         self.files.disk().rename(&from, &to).map_err(|error| StorageError::io("rename", &from, error))?;
-        self.doomed().push((to, remove_at_ms));
+        self.files.doomed.add_dir(to, remove_at_ms);
         Ok(())
     }
 
-    /// Removes deleted directories whose time has come; the first time also those that an earlier process left.
+    /// Removes, in the background, what was deleted and whose time has come; the first time also the directories that an
+    /// earlier process left.
     pub fn remove_doomed(&self, now_ms: i64) {
+        let doomed = &self.files.doomed;
         if !self.has_looked_for_doomed.swap(true, Ordering::Relaxed) {
             for dir in &self.dirs {
                 let names = self.files.disk().list(&dir.path).unwrap_or_default();
                 let found = names.iter().filter(|name| name.ends_with(DELETE_SUFFIX) && name.contains('.'));
-                let mut doomed = self.doomed();
-                for path in found.map(|name| dir.path.join(name)) {
-                    if !doomed.iter().any(|(known, _)| *known == path) {
-                        doomed.push((path, 0));
-                    }
+                for path in found.map(|name| dir.path.join(name)).filter(|path| !doomed.has_dir(path)) {
+                    doomed.add_dir(path, 0);
                 }
             }
         }
-        let due: Vec<_> = self.doomed().extract_if(.., |(_, at_ms)| *at_ms <= now_ms).collect();
-        for (path, _) in due {
-            match self.files.disk().remove_dir(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    tracing::warn!(path = %path.display(), %error, "could not remove a deleted log");
-                }
-                _ => {}
-            }
-        }
+        doomed.remove_due(now_ms);
+    }
+
+    /// Does on the caller's thread what else goes on in the background.
+    #[cfg(test)]
+    pub fn without_threads(&self) {
+        self.files.doomed.without_thread();
+    }
+
+    /// Ends what goes on in the background.
+    pub fn stop(&self) {
+        self.files.doomed.stop();
     }
 
     /// Topic and partition of every directory that looks like a log's.
@@ -246,10 +246,6 @@ impl LocalEngine {
     /// Each directory with its file system's size and what is left of it.
     pub fn spaces(&self) -> Vec<LogDir> {
         self.dirs.iter().map(|dir| space(&dir.path)).collect()
-    }
-
-    fn doomed(&self) -> MutexGuard<'_, Vec<(PathBuf, i64)>> {
-        self.doomed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::disk::{Create, Disk, DiskFile};
+use super::doomed::Doomed;
 
 /// The process's open files.
 pub(crate) struct OpenFiles {
     disk: Arc<dyn Disk>,
     limit: usize,
+    /// What waits to be removed.
+    pub doomed: Doomed,
     /// Counts uses: what is "long ago" needs no clock.
     uses: AtomicU64,
     open: Mutex<Vec<Weak<Slot>>>,
@@ -23,12 +26,20 @@ pub(crate) struct CachedFile(Arc<Slot>);
 struct Slot {
     path: PathBuf,
     last_use: AtomicU64,
-    file: Mutex<Option<Arc<dyn DiskFile>>>,
+    state: Mutex<SlotState>,
+}
+
+#[derive(Default)]
+struct SlotState {
+    file: Option<Arc<dyn DiskFile>>,
+    /// Its name now, when it is no more the first one.
+    moved_to: Option<PathBuf>,
 }
 
 impl OpenFiles {
     pub fn new(disk: Arc<dyn Disk>, limit: usize) -> Self {
-        Self { disk, limit: limit.max(4), uses: AtomicU64::new(0), open: Mutex::default() }
+        let doomed = Doomed::new(disk.clone());
+        Self { disk, limit: limit.max(4), doomed, uses: AtomicU64::new(0), open: Mutex::default() }
     }
 
     pub fn disk(&self) -> &dyn Disk {
@@ -49,14 +60,27 @@ impl OpenFiles {
         let slot = &file.0;
         slot.last_use.store(self.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         let mut current = slot.lock();
-        if let Some(open) = &*current {
+        if let Some(open) = &current.file {
             return Ok(open.clone());
         }
-        let opened = self.disk.open(&slot.path, create)?;
-        *current = Some(opened.clone());
+        let opened = match &current.moved_to {
+            Some(path) => self.disk.open(path, Create::Never)?,
+            None => self.disk.open(&slot.path, create)?,
+        };
+        current.file = Some(opened.clone());
         drop(current);
         self.admit(slot);
         Ok(opened)
+    }
+
+    /// Gives the file another name. Whoever holds it reads on.
+    pub fn rename(&self, file: &CachedFile, to: PathBuf) -> io::Result<()> {
+        let mut current = file.0.lock();
+        let from = current.moved_to.as_deref().unwrap_or(&file.0.path);
+        self.disk.rename(from, &to)?;
+        // Opened again only if somebody still reads it.
+        *current = SlotState { file: None, moved_to: Some(to) };
+        Ok(())
     }
 
     fn admit(&self, slot: &Arc<Slot>) {
@@ -70,7 +94,7 @@ impl OpenFiles {
         slots.sort_by_key(|slot| slot.last_use.load(Ordering::Relaxed));
         let excess = slots.len().saturating_sub(self.limit * 3 / 4);
         for slot in slots.drain(..excess) {
-            *slot.lock() = None;
+            slot.lock().file = None;
         }
         *open = slots.iter().map(Arc::downgrade).collect();
     }
@@ -78,16 +102,17 @@ impl OpenFiles {
 
 impl CachedFile {
     pub fn new(path: PathBuf) -> Self {
-        Self(Arc::new(Slot { path, last_use: AtomicU64::new(0), file: Mutex::new(None) }))
+        Self(Arc::new(Slot { path, last_use: AtomicU64::new(0), state: Mutex::default() }))
     }
 
+    /// The name that it was made with.
     pub fn path(&self) -> &std::path::Path {
         &self.0.path
     }
 }
 
 impl Slot {
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<dyn DiskFile>>> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, SlotState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::checkpoint_files::Checkpoint;
 use super::disk::{Disk, read_whole};
-use super::index::{OffsetEntry, TimeEntry, sane_entries};
+use super::index::{OffsetEntry, OffsetIndex, TimeEntry, TimeIndex, sane_entries};
 use super::open_files::OpenFiles;
 use super::recall::recall;
 use super::scan::Scanner;
@@ -98,18 +98,23 @@ impl Recovery {
     fn list(&mut self) -> Result<(), StorageError> {
         let dir = &self.store.dir;
         let names = swap::tidy(self.disk(), dir).map_err(|error| StorageError::io("list", dir, error))?;
-        let (mut bases, mut txn_indexes) = (Vec::new(), HashSet::new());
+        let bases: HashSet<_> = names.iter().filter_map(|name| base_of(name, ".log")).collect();
+        let mut txn_indexes = HashSet::new();
         self.snapshots.clear();
         for name in names {
             match parse_segment_name(&name) {
-                Some((base, ".log")) => bases.push(base),
                 Some((offset, ".snapshot")) => self.snapshots.push(offset),
+                // A crash came while the segment was deleted.
+                Some((base, ".index" | ".timeindex" | ".txnindex")) if !bases.contains(&base) => {
+                    self.remove(self.store.dir.join(name));
+                }
                 Some((base, ".txnindex")) => {
                     txn_indexes.insert(base);
                 }
                 _ => {}
             }
         }
+        let mut bases: Vec<_> = bases.into_iter().collect();
         bases.sort_unstable();
         self.snapshots.sort_unstable();
         for base in bases {
@@ -133,8 +138,8 @@ impl Recovery {
         let first = Scanner::new(&*log, size).header(0).map_err(failed)?;
         let index = files.get_or_create(&segment.index_file).map_err(failed)?;
         let time_index = files.get_or_create(&segment.time_index_file).map_err(failed)?;
-        segment.index.entries = (index.size().map_err(failed)? / 8) as u32;
-        segment.time_index.entries = (time_index.size().map_err(failed)? / 12) as u32;
+        segment.index = OffsetIndex::stored((index.size().map_err(failed)? / 8) as u32);
+        segment.time_index = TimeIndex::stored((time_index.size().map_err(failed)? / 12) as u32);
         let last = segment.time_index.last(&*time_index).map_err(failed)?;
         segment.rolling.bytes = size;
         segment.rolling.created_ms = modified_ms;
@@ -278,7 +283,7 @@ impl Recovery {
                 marker = batch.is_control().then(|| Marker::parse(bytes)).flatten();
             }
             if rebuild {
-                segment.took(&batch, self.index_interval, &self.store.files).map_err(failed)?;
+                segment.took(&batch, self.index_interval, &self.store.files);
             }
             self.store.next_offset = self.store.next_offset.max(batch.next_offset());
             self.epochs.assign(batch.leader_epoch, batch.base_offset);
@@ -348,17 +353,21 @@ impl Recovery {
     }
 }
 
+fn base_of(name: &str, suffix: &str) -> Option<i64> {
+    parse_segment_name(name).filter(|(_, found)| *found == suffix).map(|(base, _)| base)
+}
+
 /// Whether the last index entry of a sealed segment can be right, as Kafka checks it, and its largest timestamp is known.
 fn has_sane_end(segment: &Segment, files: &OpenFiles) -> bool {
     let has_timestamps = segment.rolling.first_timestamp.is_some_and(|first| first >= 0);
-    if has_timestamps && segment.time_index.entries == 0 {
+    if has_timestamps && segment.time_index.len() == 0 {
         return false;
     }
     let last = files.get(&segment.index_file).and_then(|file| segment.index.last(&*file));
     match last {
         Ok(Some(last)) => {
             let last = OffsetEntry::decode(last);
-            u64::from(last.position) < segment.size() && (last.offset > 0 || segment.index.entries == 1)
+            u64::from(last.position) < segment.size() && (last.offset > 0 || segment.index.len() == 1)
         }
         Ok(None) => segment.size() < (1 << 20), // small segments have no entry
         Err(_) => false,
@@ -400,9 +409,10 @@ fn cut_indexes(segment: &mut Segment, from: i64, files: &OpenFiles) -> Result<u6
             kept.clear();
         }
     }
-    segment.index.entries = kept.len() as u32;
+    segment.index = OffsetIndex::stored(kept.len() as u32);
     let file = files.get_or_create(&segment.index_file).map_err(failed)?;
     file.set_size(kept.len() as u64 * 8).map_err(failed)?;
+    segment.is_index_dirty = true;
 
     let bytes =
         read_whole(files.disk(), segment.time_index_file.path(), SMALL_FILE_MAX_BYTES).map_err(failed)?;
@@ -412,7 +422,7 @@ fn cut_indexes(segment: &mut Segment, from: i64, files: &OpenFiles) -> Result<u6
     let limit = kept.last().map_or(0, |entry| entry.offset);
     let times = entries[..sane].iter().map(|entry| TimeEntry::decode(*entry));
     let times: Vec<_> = times.take_while(|entry| !kept.is_empty() && entry.offset <= limit).collect();
-    segment.time_index.entries = times.len() as u32;
+    segment.time_index = TimeIndex::stored(times.len() as u32);
     let file = files.get_or_create(&segment.time_index_file).map_err(failed)?;
     file.set_size(times.len() as u64 * 12).map_err(failed)?;
 

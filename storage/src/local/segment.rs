@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::disk::DiskFile;
-use super::index::{OffsetEntry, OffsetIndex, TimeEntry, TimeIndex};
+use super::index::{Index, OffsetEntry, OffsetIndex, TimeEntry, TimeIndex};
 use super::open_files::{CachedFile, OpenFiles};
 use super::txn_index::TxnIndex;
 use crate::aborted::AbortedTransaction;
@@ -34,7 +34,9 @@ pub(crate) struct Segment {
     /// Written since it was last synced.
     pub is_dirty: bool,
     /// An index was. Recovery believes in what the indexes say of flushed batches.
-    is_index_dirty: bool,
+    pub is_index_dirty: bool,
+    /// The file goes on behind the batches with space that was reserved.
+    is_preallocated: bool,
 }
 
 impl Segment {
@@ -45,8 +47,8 @@ impl Segment {
             log: file(".log"),
             index_file: file(".index"),
             time_index_file: file(".timeindex"),
-            index: OffsetIndex { entries: 0 },
-            time_index: TimeIndex { entries: 0 },
+            index: OffsetIndex::default(),
+            time_index: TimeIndex::default(),
             txn_index: TxnIndex::new(file(".txnindex"), base_offset),
             rolling: Rolling::new(base_offset, now_ms),
             max: (-1, base_offset),
@@ -55,15 +57,32 @@ impl Segment {
             modified_ms: now_ms,
             is_dirty: false,
             is_index_dirty: false,
+            is_preallocated: false,
         }
     }
 
-    /// Creates the files, empty.
-    pub fn create(&self, files: &OpenFiles) -> io::Result<()> {
+    /// Creates the files, empty; with `preallocate` the `.log` has its full size at once.
+    pub fn create(&mut self, options: &LogOptions, files: &OpenFiles) -> io::Result<()> {
         for file in [&self.log, &self.index_file, &self.time_index_file] {
             files.get_or_create(file)?.set_size(0)?;
         }
+        if options.preallocate {
+            files.get(&self.log)?.set_size(u64::from(options.segment_bytes))?;
+            self.is_preallocated = true;
+        }
         Ok(())
+    }
+
+    /// Its files, and the snapshot of the producers at its start, of which some may not be there.
+    pub fn into_files(self) -> [CachedFile; 5] {
+        let snapshot = self.log.path().with_extension("snapshot");
+        [
+            self.log,
+            self.index_file,
+            self.time_index_file,
+            self.txn_index.into_file(),
+            CachedFile::new(snapshot),
+        ]
     }
 
     pub fn base_offset(&self) -> i64 {
@@ -113,20 +132,19 @@ impl Segment {
         if let Err(error) = written {
             // What was written of it must not be found by a recovery. If this fails too, the next append writes over it.
             let _ = file.set_size(self.size());
+            self.is_preallocated = false;
             return Err(failed(error));
         }
         self.modified_ms = now_ms;
         self.is_dirty = true;
         for batch in batches {
-            self.took(&batch.info, options.index_interval_bytes, files)
-                .unwrap_or_else(|error| self.warn_of_index(&error));
+            self.took(&batch.info, options.index_interval_bytes, files);
         }
         Ok(())
     }
 
-    /// Takes note of a batch that lies at the end: indexes, timestamps, size. An error concerns the indexes alone, which
-    /// then merely have an entry less.
-    pub fn took(&mut self, batch: &BatchInfo, interval: u32, files: &OpenFiles) -> io::Result<()> {
+    /// Takes note of a batch that lies at the end: indexes, timestamps, size.
+    pub fn took(&mut self, batch: &BatchInfo, interval: u32, files: &OpenFiles) {
         if batch.max_timestamp > self.max.0 {
             self.max = (batch.max_timestamp, batch.last_offset);
         }
@@ -135,37 +153,70 @@ impl Segment {
         self.rolling.took(batch);
         self.bytes_since_index += u64::from(batch.size);
         if is_entry_due {
-            self.is_index_dirty = true;
             self.bytes_since_index = u64::from(batch.size);
             let entry = OffsetEntry {
                 offset: self.relative(batch.last_offset),
                 position: u32::try_from(position).unwrap_or(u32::MAX),
             };
-            self.index.append(&*files.get(&self.index_file)?, entry.encode())?;
-            self.append_time_entry(files)?;
+            self.push_time_entry();
+            if self.index.push(entry.encode()) {
+                self.write_indexes(files);
+            }
         }
-        Ok(())
     }
 
-    /// The segment takes no more: its last time index entry is written, so that its largest timestamp is known.
+    /// The segment takes no more: its last time index entry is written, so that its largest timestamp is known, and what
+    /// was reserved is given back.
     pub fn seal(&mut self, files: &OpenFiles) {
-        self.append_time_entry(files).unwrap_or_else(|error| self.warn_of_index(&error));
+        self.note_max_timestamp(files);
+        self.trim(files);
     }
 
-    fn append_time_entry(&mut self, files: &OpenFiles) -> io::Result<()> {
+    /// Brings the indexes up to date, with an entry for the largest timestamp.
+    pub fn note_max_timestamp(&mut self, files: &OpenFiles) {
+        self.push_time_entry();
+        self.write_indexes(files);
+    }
+
+    /// Gives back the space that was reserved.
+    pub fn trim(&mut self, files: &OpenFiles) {
+        if !std::mem::take(&mut self.is_preallocated) {
+            return;
+        }
+        match files.get(&self.log).and_then(|file| file.set_size(self.size())) {
+            Ok(()) => self.is_dirty = true,
+            // Recovery does it.
+            Err(error) => {
+                tracing::warn!(segment = %self.log.path().display(), %error, "could not give back the space of a segment")
+            }
+        }
+    }
+
+    fn push_time_entry(&mut self) {
         let entry = TimeEntry { timestamp: self.max.0, offset: self.relative(self.max.1) };
         if entry.timestamp > self.last_time_entry.timestamp {
-            self.is_index_dirty = true;
-            self.time_index.append(&*files.get(&self.time_index_file)?, entry.encode())?;
+            self.time_index.push(entry.encode());
             self.last_time_entry = entry;
         }
-        Ok(())
+    }
+
+    /// Writes the entries that wait. An error is no harm: lookups have them from memory, and a start without them only
+    /// reads more of the log.
+    fn write_indexes(&mut self, files: &OpenFiles) {
+        let offsets = write_index(&mut self.index, &self.index_file, files);
+        let times = write_index(&mut self.time_index, &self.time_index_file, files);
+        match offsets.and_then(|offsets| Ok(offsets | times?)) {
+            Ok(was_written) => self.is_index_dirty |= was_written,
+            Err(error) => {
+                tracing::warn!(segment = %self.log.path().display(), %error, "could not write index entries")
+            }
+        }
     }
 
     /// Where to begin looking for the batch that holds `offset`.
     pub fn position_before(&self, offset: i64, files: &OpenFiles) -> Result<u64, StorageError> {
         let file = files.get(&self.index_file);
-        let lookup = file.and_then(|file| lookup_position(&*file, self.index, self.base_offset(), offset));
+        let lookup = file.and_then(|file| lookup_position(&*file, &self.index, self.base_offset(), offset));
         lookup.map_err(|error| StorageError::io("read", self.index_file.path(), error))
     }
 
@@ -182,6 +233,7 @@ impl Segment {
     /// The files that must be synced for this segment to be durable.
     pub fn dirty_files(&mut self, files: &OpenFiles) -> io::Result<Vec<Arc<dyn DiskFile>>> {
         let mut dirty = Vec::new();
+        self.write_indexes(files);
         if std::mem::take(&mut self.is_dirty) {
             dirty.push(files.get(&self.log)?);
         }
@@ -213,16 +265,25 @@ impl Segment {
     fn relative(&self, offset: i64) -> u32 {
         (offset - self.base_offset()) as u32 // rolled before it outgrows 31 bits
     }
+}
 
-    fn warn_of_index(&self, error: &io::Error) {
-        tracing::warn!(segment = %self.log.path().display(), %error, "could not write an index entry");
+/// True when there was something to write.
+fn write_index<const N: usize>(
+    index: &mut Index<N>,
+    file: &CachedFile,
+    files: &OpenFiles,
+) -> io::Result<bool> {
+    let has_pending = index.has_pending();
+    if has_pending {
+        index.write(&*files.get(file)?)?;
     }
+    Ok(has_pending)
 }
 
 /// The position that the index gives for `offset`: that of a batch at or before the one that holds it.
 pub(crate) fn lookup_position(
     file: &dyn DiskFile,
-    index: OffsetIndex,
+    index: &OffsetIndex,
     base_offset: i64,
     offset: i64,
 ) -> io::Result<u64> {

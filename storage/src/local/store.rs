@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::cold::{self, SegmentView};
 use super::disk::{Create, Disk, DiskFile, write_whole};
-use super::open_files::OpenFiles;
+use super::open_files::{CachedFile, OpenFiles};
 use super::partition_metadata;
 use super::segment::{SEGMENT_SUFFIXES, Segment, parse_segment_name, segment_path};
+use super::swap::DELETED;
 use super::txn_index::{self, TxnIndexView};
 use crate::aborted::AbortedTransaction;
 use crate::commit::Commit;
@@ -59,7 +60,7 @@ impl LocalStore {
     }
 
     /// Begins a segment, and seals the one before it.
-    fn begin_segment(&mut self, base_offset: i64, now_ms: i64) -> Result<(), StorageError> {
+    fn begin_segment(&mut self, base_offset: i64, options: &LogOptions, now_ms: i64) -> Result<(), StorageError> {
         if self.segments.is_empty() {
             self.create_dir()?;
         }
@@ -68,13 +69,35 @@ impl LocalStore {
             sealed.txn_index.seal();
         }
         self.is_dir_dirty = true;
-        let segment = Segment::new(&self.dir, base_offset, now_ms);
-        segment.create(&self.files).map_err(|error| StorageError::io("create", segment.log.path(), error))?;
+        let mut segment = Segment::new(&self.dir, base_offset, now_ms);
+        segment.create(options, &self.files).map_err(|error| StorageError::io("create", segment.log.path(), error))?;
         self.segments.push(segment);
         Ok(())
     }
 
-    /// Removes the files of a segment, and what else begins with its number.
+    /// Takes segments out of the log, oldest first. Their files get the suffix that Kafka removes at a start, and go
+    /// `file.delete.delay.ms` later, since readers may hold them.
+    pub(super) fn retire(&self, gone: Vec<Segment>, options: &LogOptions, now_ms: i64) {
+        let remove_at_ms = now_ms.saturating_add(options.file_delete_delay_ms);
+        for segment in gone {
+            for file in segment.into_files() {
+                self.retire_file(&file, remove_at_ms);
+            }
+        }
+    }
+
+    fn retire_file(&self, file: &CachedFile, remove_at_ms: i64) {
+        let mut to = file.path().as_os_str().to_owned();
+        to.push(DELETED);
+        match self.files.rename(file, to.clone().into()) {
+            Ok(()) => self.files.doomed.add_file(to.into(), remove_at_ms),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // It lies before the log's start from now on, and the next start removes it.
+            Err(error) => tracing::warn!(path = %file.path().display(), %error, "could not rename"),
+        }
+    }
+
+    /// Removes the files of a segment that nobody has read, and what else begins with its number.
     pub(super) fn remove_segment(&self, base_offset: i64) -> Result<(), StorageError> {
         for suffix in SEGMENT_SUFFIXES {
             let path = segment_path(&self.dir, base_offset, suffix);
@@ -121,9 +144,11 @@ impl LogStore for LocalStore {
         let mut rolled_at = None;
         let base_offset = first.info.base_offset;
         match self.segments.last() {
-            None => self.begin_segment(base_offset, now_ms)?,
+            None => self.begin_segment(base_offset, options, now_ms)?,
+            // One that is empty takes whatever comes, if its offsets do.
+            Some(active) if active.base_offset() == base_offset => {}
             Some(active) if active.is_over_before(batches, options, now_ms) => {
-                self.begin_segment(base_offset, now_ms)?;
+                self.begin_segment(base_offset, options, now_ms)?;
                 rolled_at = Some(base_offset);
             }
             Some(_) => {}
@@ -170,20 +195,18 @@ impl LogStore for LocalStore {
         segment.map_or(Ok(base_offset), |segment| segment.offset_before_time(timestamp, &self.files))
     }
 
-    fn set_start(&mut self, offset: i64, now_ms: i64) -> Result<(), StorageError> {
+    fn set_start(&mut self, offset: i64, options: &LogOptions, now_ms: i64) -> Result<(), StorageError> {
         let Some(active) = self.segments.last() else {
             self.next_offset = self.next_offset.max(offset);
             return Ok(());
         };
         if self.next_offset <= offset && active.size() > 0 {
-            self.begin_segment(offset, now_ms)?;
+            self.begin_segment(offset, options, now_ms)?;
             self.next_offset = offset;
         }
         let gone = self.segments[1..].iter().take_while(|next| next.base_offset() <= offset).count();
         let gone: Vec<_> = self.segments.drain(..gone).collect();
-        for segment in gone {
-            self.remove_segment(segment.base_offset())?;
-        }
+        self.retire(gone, options, now_ms);
         Ok(())
     }
 
@@ -222,6 +245,13 @@ impl LogStore for LocalStore {
         })
     }
 
+    fn settle(&mut self) {
+        if let Some(active) = self.segments.last_mut() {
+            active.note_max_timestamp(&self.files);
+            active.trim(&self.files);
+        }
+    }
+
     fn note(&mut self, note: Note<'_>) -> Result<(), StorageError> {
         if self.segments.is_empty() {
             return Ok(());
@@ -231,7 +261,7 @@ impl LogStore for LocalStore {
             && let Some(active) = self.segments.last_mut()
         {
             // A clean stop: what is known of the last batches' times goes to the disk as well.
-            active.seal(&self.files);
+            active.note_max_timestamp(&self.files);
         }
         let disk = self.files.disk();
         match note {

@@ -11,7 +11,7 @@ use super::segment::parse_segment_name;
 use crate::batch_info::crc_matches;
 
 const CLEANED: &str = ".cleaned";
-const DELETED: &str = ".deleted";
+pub(crate) const DELETED: &str = ".deleted";
 const SWAP: &str = ".swap";
 /// Snapshots of the metadata log on their way out: whoever keeps that log removes them.
 const DELETED_CHECKPOINT: &str = ".checkpoint.deleted";

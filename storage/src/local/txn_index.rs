@@ -100,6 +100,11 @@ impl TxnIndex {
         }
     }
 
+    /// The file, which may not be there.
+    pub fn into_file(self) -> CachedFile {
+        self.file
+    }
+
     /// The file, when it must be synced.
     pub fn dirty_file(&mut self, files: &OpenFiles) -> io::Result<Option<Arc<dyn DiskFile>>> {
         let is_dirty = std::mem::take(&mut self.is_dirty);

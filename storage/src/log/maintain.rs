@@ -13,12 +13,12 @@ impl Log {
     /// Moves the start to `offset`, if that is later (DeleteRecords). What lies before it cannot be read any more; its bytes
     /// go extent by extent. Survives a restart. Returns the start.
     pub fn set_start_offset(&self, offset: i64, now_ms: i64) -> Result<i64, StorageError> {
-        let start = self.with(|log, _| {
+        let start = self.with(|log, options| {
             if offset > log.end_offset {
                 return Err(log.out_of_range(offset));
             }
             if offset > log.start_offset {
-                log.advance_start(offset, now_ms, &self.id)?;
+                log.advance_start(offset, options, now_ms, &self.id)?;
             }
             Ok(log.start_offset)
         })?;
@@ -62,11 +62,11 @@ impl Log {
             let before = log.start_offset;
             let keep_from = log.retained_from(options, now_ms, upper_offset)?;
             if keep_from > log.start_offset {
-                log.advance_start(keep_from, now_ms, &self.id)?;
+                log.advance_start(keep_from, options, now_ms, &self.id)?;
                 // The last extent goes too, once all of it is too old.
                 if keep_from == log.end_offset {
                     log.note_producers(keep_from, &self.id);
-                    log.store.set_start(keep_from, now_ms)?;
+                    log.store.set_start(keep_from, options, now_ms)?;
                 }
             }
             log.producers.expire(now_ms, options.producer_id_expiration_ms);
@@ -141,6 +141,13 @@ impl Log {
         }
     }
 
+    /// Gives back what is reserved for more appends.
+    pub(crate) fn settle(&self) {
+        if let State::Open(log) = &mut self.lock().state {
+            log.store.settle();
+        }
+    }
+
     /// Refuses everything from now on. Appends that wait for the disk fail.
     pub(crate) fn mark_deleted(&self) {
         let state = std::mem::replace(&mut self.lock().state, State::Deleted);
@@ -157,7 +164,13 @@ impl OpenLog {
         StorageError::OffsetOutOfRange { offset, start: self.start_offset, end: self.end_offset }
     }
 
-    fn advance_start(&mut self, offset: i64, now_ms: i64, id: &LogId) -> Result<(), StorageError> {
+    fn advance_start(
+        &mut self,
+        offset: i64,
+        options: &LogOptions,
+        now_ms: i64,
+        id: &LogId,
+    ) -> Result<(), StorageError> {
         let extents = self.store.extents()?;
         let active = extents.last().map_or(offset, |extent| extent.base_offset);
         let drops_batches = extents.get(1).is_some_and(|second| second.base_offset <= offset);
@@ -165,7 +178,7 @@ impl OpenLog {
             // Nobody can rebuild from dropped batches what an older snapshot, lost to a power cut, said of their producers.
             self.note_producers(self.end_offset, id);
         }
-        self.store.set_start(offset.min(active), now_ms)?;
+        self.store.set_start(offset.min(active), options, now_ms)?;
         self.start_offset = offset;
         if self.epochs.truncate_from_start(offset) {
             warn(id, self.store.note(Note::Epochs(&self.epochs.encode())));
@@ -184,7 +197,7 @@ impl OpenLog {
         if !options.cleanup_delete {
             return Ok(start);
         }
-        let extents = self.store.extents()?;
+        let (extents, end_offset) = (self.store.extents()?, self.end_offset);
         let mut bytes: u64 = extents.iter().map(|extent| extent.bytes).sum();
         for extent in extents.iter().take_while(|extent| extent.next_offset <= upper_offset) {
             let written_ms =
@@ -193,7 +206,9 @@ impl OpenLog {
                 options.retention_ms >= 0 && now_ms.saturating_sub(written_ms) > options.retention_ms;
             let is_much = u64::try_from(options.retention_bytes)
                 .is_ok_and(|limit| bytes.saturating_sub(extent.bytes) >= limit);
-            if extent.bytes == 0 || !(is_old || is_much) {
+            // The last one stays when it is empty. Compaction may have emptied others.
+            let is_last_and_empty = extent.bytes == 0 && extent.next_offset == end_offset;
+            if is_last_and_empty || !(is_old || is_much) {
                 break;
             }
             bytes -= extent.bytes;

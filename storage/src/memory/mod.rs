@@ -74,7 +74,8 @@ impl LogStore for MemoryStore {
             self.active().rolling.created_ms = now_ms;
         }
         let mut rolled_at = None;
-        if self.active().rolling.is_over_before(batches, options, now_ms) {
+        let is_empty = self.active().batches.is_empty();
+        if !is_empty && self.active().rolling.is_over_before(batches, options, now_ms) {
             self.segments.push(Segment::new(first.info.base_offset, now_ms));
             rolled_at = Some(first.info.base_offset);
         }
@@ -124,7 +125,7 @@ impl LogStore for MemoryStore {
         Ok(batch.map_or(base_offset, |batch| batch.info.base_offset))
     }
 
-    fn set_start(&mut self, offset: i64, now_ms: i64) -> Result<(), StorageError> {
+    fn set_start(&mut self, offset: i64, _: &LogOptions, now_ms: i64) -> Result<(), StorageError> {
         self.segments.retain(|segment| segment.next_offset() > offset);
         if self.segments.is_empty() {
             self.segments.push(Segment::new(offset, now_ms));
@@ -144,4 +145,6 @@ impl LogStore for MemoryStore {
         }
         Ok(())
     }
+
+    fn settle(&mut self) {}
 }

@@ -58,6 +58,17 @@ pub fn base_offsets(records: &Records) -> Vec<i64> {
     batches.map(|batch| batch.unwrap().base_offset).collect()
 }
 
+/// Waits for what happens in the background.
+pub fn wait_until_gone(path: &Path) {
+    for _ in 0..1000 {
+        if !path.exists() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    panic!("{} is still there", path.display());
+}
+
 /// A log directory for one test, empty at first and removed at the end.
 pub struct Directory(PathBuf);
 
