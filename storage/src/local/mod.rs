@@ -106,11 +106,7 @@ impl LocalEngine {
             opened.push(Dir::open(&*disk, path, lock)?);
         }
         let files = Arc::new(OpenFiles::new(disk, settings.open_files_max));
-        Ok(Self {
-            dirs: opened,
-            files,
-            has_looked_for_doomed: AtomicBool::new(false),
-        })
+        Ok(Self { dirs: opened, files, has_looked_for_doomed: AtomicBool::new(false) })
     }
 
     /// Opens a log, or begins an empty one, which then has no files yet.

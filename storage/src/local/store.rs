@@ -60,7 +60,12 @@ impl LocalStore {
     }
 
     /// Begins a segment, and seals the one before it.
-    fn begin_segment(&mut self, base_offset: i64, options: &LogOptions, now_ms: i64) -> Result<(), StorageError> {
+    fn begin_segment(
+        &mut self,
+        base_offset: i64,
+        options: &LogOptions,
+        now_ms: i64,
+    ) -> Result<(), StorageError> {
         if self.segments.is_empty() {
             self.create_dir()?;
         }
@@ -70,7 +75,9 @@ impl LocalStore {
         }
         self.is_dir_dirty = true;
         let mut segment = Segment::new(&self.dir, base_offset, now_ms);
-        segment.create(options, &self.files).map_err(|error| StorageError::io("create", segment.log.path(), error))?;
+        segment
+            .create(options, &self.files)
+            .map_err(|error| StorageError::io("create", segment.log.path(), error))?;
         self.segments.push(segment);
         Ok(())
     }

@@ -60,9 +60,10 @@ impl Log {
     pub fn apply_retention(&self, now_ms: i64, upper_offset: i64) -> Result<i64, StorageError> {
         let (start, has_moved) = self.with(|log, options| {
             let before = log.start_offset;
-            let keep_from = log.retained_from(options, now_ms, upper_offset)?;
-            if keep_from > log.start_offset {
-                log.advance_start(keep_from, options, now_ms, &self.id)?;
+            if let Some(keep_from) = log.retained_from(options, now_ms, upper_offset)? {
+                if keep_from > log.start_offset {
+                    log.advance_start(keep_from, options, now_ms, &self.id)?;
+                }
                 // The last extent goes too, once all of it is too old.
                 if keep_from == log.end_offset {
                     log.note_producers(keep_from, &self.id);
@@ -186,16 +187,16 @@ impl OpenLog {
         Ok(())
     }
 
-    /// The first offset that the topic's retention keeps.
+    /// The first offset that the topic's retention keeps, when it lets go of something.
     fn retained_from(
         &mut self,
         options: &LogOptions,
         now_ms: i64,
         upper_offset: i64,
-    ) -> Result<i64, StorageError> {
-        let mut start = self.start_offset;
+    ) -> Result<Option<i64>, StorageError> {
+        let mut keep_from = None;
         if !options.cleanup_delete {
-            return Ok(start);
+            return Ok(keep_from);
         }
         let (extents, end_offset) = (self.store.extents()?, self.end_offset);
         let mut bytes: u64 = extents.iter().map(|extent| extent.bytes).sum();
@@ -212,8 +213,8 @@ impl OpenLog {
                 break;
             }
             bytes -= extent.bytes;
-            start = start.max(extent.next_offset);
+            keep_from = Some(extent.next_offset);
         }
-        Ok(start)
+        Ok(keep_from)
     }
 }
