@@ -29,7 +29,11 @@ impl Broker {
             }
         }
         for id in ids {
-            let path = self.logs().dir_of(&id)?;
+            let path = match self.logs().dir_of(&id) {
+                // Nobody can look into its directory.
+                Err(StorageError::Offline { .. }) => continue,
+                outcome => outcome?,
+            };
             let size = match (open.get(&(id.topic_id, id.partition)), &path) {
                 (Some(size), _) => *size,
                 // Not in use since the start: its files say how large it is, and opening it would cost more.

@@ -17,6 +17,9 @@ use crate::metadata::Image;
 /// What a log directory is called that is not on any disk.
 const IN_MEMORY: &str = "memory";
 
+/// The bytes of a directory that has failed.
+const UNKNOWN: i64 = -1;
+
 pub async fn handle(context: Context, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
     let broker = context.broker().clone();
     let described =
@@ -70,11 +73,14 @@ fn result(dir: LogDir) -> DescribeLogDirsResult {
     let path = if dir.path == Path::new("") { Path::new(IN_MEMORY) } else { &dir.path };
     // Kafka tells the absolute path, whatever was configured.
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let bytes = |bytes: u64| if dir.is_offline { UNKNOWN } else { i64::try_from(bytes).unwrap_or(i64::MAX) };
+    let error = if dir.is_offline { ErrorCode::KafkaStorageError } else { ErrorCode::None };
     DescribeLogDirsResult {
+        error_code: error.code(),
         log_dir: StrBytes::from_string(path.display().to_string()),
         topics: topics.into_iter().map(topic).collect(),
-        total_bytes: i64::try_from(dir.total_bytes).unwrap_or(i64::MAX),
-        usable_bytes: i64::try_from(dir.usable_bytes).unwrap_or(i64::MAX),
+        total_bytes: bytes(dir.total_bytes),
+        usable_bytes: bytes(dir.usable_bytes),
         ..Default::default()
     }
 }

@@ -51,8 +51,10 @@ impl Code for StorageError {
         match self {
             StorageError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
             StorageError::Deleted => ErrorCode::UnknownTopicOrPartition,
-            StorageError::Corrupt { .. } | StorageError::Io { .. } | StorageError::Locked { .. } => {
-                error!(error = %self, "the log cannot be used");
+            // A full disk would be full of lines about it.
+            error if error.is_told() => ErrorCode::KafkaStorageError,
+            error => {
+                error!(%error, "the log cannot be used");
                 ErrorCode::KafkaStorageError
             }
         }

@@ -5,6 +5,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::local::{Meaning, Offline};
+
 /// Why a log could not do what it was asked. Cheap to clone, since one failed write may fail many waiting appends.
 #[derive(Debug, Clone)]
 pub enum StorageError {
@@ -18,11 +20,27 @@ pub enum StorageError {
     Deleted,
     /// Another process holds the directory's `.lock`.
     Locked { dir: String },
+    /// `log.dirs` has the directory twice.
+    Duplicate { dir: String },
+    /// The log directory has failed: until a restart nothing in it can be read or written.
+    Offline { dir: String },
 }
 
 impl StorageError {
     pub(crate) fn io(action: &str, path: &Path, error: io::Error) -> Self {
+        if let Some(offline) = error.get_ref().and_then(|inner| inner.downcast_ref::<Offline>()) {
+            return offline.clone().into();
+        }
         Self::Io { what: format!("{action} {}", path.display()), error: Arc::new(error) }
+    }
+
+    /// Whether the log directory has told of it, which it does once and not for each call that fails.
+    pub fn is_told(&self) -> bool {
+        match self {
+            Self::Offline { .. } => true,
+            Self::Io { error, .. } => Meaning::of(error) != Meaning::OneFile,
+            _ => false,
+        }
     }
 
     pub(crate) fn corrupt(what: impl Into<String>) -> Self {
@@ -37,14 +55,28 @@ impl fmt::Display for StorageError {
                 write!(f, "offset {offset} is out of the log's range {start} to {end}")
             }
             Self::Corrupt { what } => write!(f, "corrupt: {what}"),
+            Self::Io { what, error } if error.kind() == io::ErrorKind::PermissionDenied => {
+                write!(
+                    f,
+                    "{what}: {error}; the user that runs this process must be able to read and write it"
+                )
+            }
             Self::Io { what, error } => write!(f, "{what}: {error}"),
             Self::Deleted => write!(f, "the log was deleted"),
             Self::Locked { dir } => write!(f, "another process is using {dir}"),
+            Self::Duplicate { dir } => write!(f, "log.dirs has {dir} more than once"),
+            Self::Offline { dir } => write!(f, "the log directory {dir} is offline"),
         }
     }
 }
 
 impl std::error::Error for StorageError {}
+
+impl From<Offline> for StorageError {
+    fn from(offline: Offline) -> Self {
+        Self::Offline { dir: offline.dir.display().to_string() }
+    }
+}
 
 /// Why an append was refused. Nothing of it is in the log then.
 #[derive(Debug, Clone)]

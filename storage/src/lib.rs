@@ -31,7 +31,7 @@ pub use commit::Commit;
 pub use error::{AppendError, StorageError};
 pub use local::LocalSettings;
 pub use log::{AppendContext, Appended, Bounds, Log, Origin, TimestampOffset};
-pub use logs::{LogDir, Logs};
+pub use logs::{Home, LogDir, Logs, Placement};
 pub use options::{LogId, LogOptions};
 pub use producers::ActiveProducer;
 pub use store::{ColdRead, Read, ReadLimits, Records};

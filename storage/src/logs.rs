@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use crate::log::{Log, Opened, TailBudget};
 use crate::memory::MemoryStore;
 use crate::options::{LogId, LogOptions};
 use crate::producers::Producers;
-use crate::worker::Worker;
+use crate::worker::{Worker, flush};
 
 /// The logs of this process and the directories they live in. Logs are opened when they are first used.
 pub struct Logs {
@@ -29,9 +29,25 @@ pub struct LogDir {
     pub total_bytes: u64,
     /// Bytes of it that are left for us.
     pub usable_bytes: u64,
+    /// It has failed: nobody knows what is in it.
+    pub is_offline: bool,
     /// Each log in it, and its size in bytes.
     pub logs: Vec<(LogId, u64)>,
 }
+
+/// Where a log belongs. The storage does not decide it, so that whoever does can remember it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Home {
+    /// The directory at this place of `log.dirs`.
+    In(usize),
+    /// A directory that is not there.
+    Lost,
+    /// Nobody has said: the directory where it is, or the emptiest one.
+    Anywhere,
+}
+
+/// Tells where a log belongs. It is asked under the log's lock, and must not wait.
+pub type Placement = dyn Fn(&LogId) -> Home + Send + Sync;
 
 /// What a log needs of the whole.
 pub(crate) struct Shared {
@@ -45,6 +61,10 @@ pub(crate) struct Shared {
     checkpointed_ms: AtomicI64,
     /// A log's start moved since the last checkpoint: that is in no other file.
     have_starts_moved: AtomicBool,
+    /// So many directories are known to be offline.
+    offline_known: AtomicUsize,
+    /// The last checkpoints could not be written.
+    has_checkpoint_failed: AtomicBool,
 }
 
 type LogTable = HashMap<(Uuid, i32), Arc<Log>>;
@@ -93,6 +113,8 @@ impl Logs {
             tail_budget: Arc::new(TailBudget::new(TAILS_MAX_BYTES)),
             checkpointed_ms: AtomicI64::new(0),
             have_starts_moved: AtomicBool::new(false),
+            offline_known: AtomicUsize::new(0),
+            has_checkpoint_failed: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -105,6 +127,34 @@ impl Logs {
             .entry((id.topic_id, id.partition))
             .or_insert_with(|| Arc::new(Log::new(id.clone(), options.clone(), self.shared.clone())));
         log.clone()
+    }
+
+    /// Begins logs where this says, from now on. Without it they go to the emptiest directory.
+    pub fn set_placement(&self, placement: Arc<Placement>) {
+        if let Engine::Local(engine) = &self.shared.engine {
+            engine.set_placement(placement);
+        }
+    }
+
+    /// The directories that have failed, by their places in `log.dirs`, and why. Their logs are out of use from now on, also
+    /// what is in memory of them.
+    pub fn offline_dirs(&self) -> Vec<(usize, String)> {
+        let Engine::Local(engine) = &self.shared.engine else { return Vec::new() };
+        let offline = engine.offline();
+        let known = self.shared.offline_known.swap(offline.len(), Ordering::Relaxed);
+        if known < offline.len() {
+            for log in self.shared.all() {
+                log.take_offline(|home| offline.iter().any(|(at, _)| *at == home));
+            }
+        }
+        offline
+    }
+
+    /// The directory must not be used, for a reason that only the caller sees.
+    pub fn take_offline(&self, dir: usize, why: &str) {
+        if let Engine::Local(engine) = &self.shared.engine {
+            engine.take_offline(dir, why);
+        }
     }
 
     /// The directory that the partition has or will have; nothing in memory. For files that live beside the log's
@@ -155,10 +205,23 @@ impl Logs {
         engine.remove_doomed(now_ms);
         let last_ms = self.shared.checkpointed_ms.load(Ordering::Relaxed);
         let is_due = now_ms.saturating_sub(last_ms) >= CHECKPOINT_INTERVAL_MS;
-        if (is_due || self.shared.have_starts_moved.load(Ordering::Relaxed))
-            && let Err(error) = self.checkpoint(now_ms)
-        {
-            tracing::error!(%error, "could not write checkpoints; a recovery would read more");
+        if is_due || self.shared.have_starts_moved.load(Ordering::Relaxed) {
+            self.note_checkpoint(self.checkpoint(now_ms));
+        }
+    }
+
+    /// What could not be written is tried again at the next call, and said once.
+    fn note_checkpoint(&self, outcome: Result<(), StorageError>) {
+        let had_failed = self.shared.has_checkpoint_failed.swap(outcome.is_err(), Ordering::Relaxed);
+        match outcome {
+            Err(error) => {
+                self.shared.have_starts_moved.store(true, Ordering::Relaxed);
+                if !had_failed {
+                    tracing::error!(%error, "could not write checkpoints; a recovery would read more");
+                }
+            }
+            Ok(()) if had_failed => tracing::info!("checkpoints are written again"),
+            Ok(()) => {}
         }
     }
 
@@ -168,14 +231,16 @@ impl Logs {
         self.shared.checkpointed_ms.store(now_ms, Ordering::Relaxed);
         self.shared.have_starts_moved.store(false, Ordering::Relaxed);
         let active = self.shared.active();
-        if active.is_empty() {
+        let had_failed = self.shared.has_checkpoint_failed.load(Ordering::Relaxed);
+        if active.is_empty() && !had_failed {
             return Ok(());
         }
         let mut current = HashMap::new();
         for log in active {
             if log.unflushed_bytes() > UNFLUSHED_MAX_BYTES {
                 log.note_end();
-                log.flush()?;
+                // Its recovery point stays where it is, and the log says so itself.
+                flush(&log);
             }
             let may_leave = log.checkpoint(now_ms, TAIL_IDLE_MS, |checkpoint| {
                 current.insert(log.id().clone(), checkpoint);
@@ -194,18 +259,22 @@ impl Logs {
         if let Engine::Local(engine) = &self.shared.engine {
             engine.stop();
         }
+        let (mut outcome, mut unclean) = (Ok(()), Vec::new());
         for log in self.shared.all() {
             log.settle();
             log.note_end();
-            log.flush()?;
+            if let Err(error) = log.flush() {
+                outcome = outcome.and(Err(error));
+                unclean.extend(log.home());
+            }
             if log.is_open() {
                 self.shared.join_active(log.id());
             }
         }
-        self.checkpoint(now_ms)?;
+        outcome = outcome.and(self.checkpoint(now_ms));
         match &self.shared.engine {
-            Engine::Memory => Ok(()),
-            Engine::Local(engine) => engine.mark_clean(),
+            Engine::Memory => outcome,
+            Engine::Local(engine) => outcome.and(engine.mark_clean(&unclean)),
         }
     }
 
@@ -216,7 +285,10 @@ impl Logs {
             Engine::Local(engine) => engine.spaces(),
         };
         for log in self.shared.all() {
-            let path = self.dir_of(log.id())?;
+            let path = match self.dir_of(log.id()) {
+                Err(StorageError::Offline { .. }) => continue,
+                outcome => outcome?,
+            };
             let home = path.as_deref().and_then(|path| path.parent()).map(PathBuf::from).unwrap_or_default();
             if let Some(dir) = dirs.iter_mut().find(|dir| dir.path == home) {
                 dir.logs.push((log.id().clone(), log.size()?));
@@ -247,6 +319,7 @@ impl Shared {
                 producers: Producers::default(),
                 epochs: Epochs::default(),
                 has_tail: false,
+                home: 0,
             }),
             Engine::Local(engine) => engine.open_log(id, options),
         }

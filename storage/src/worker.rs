@@ -97,8 +97,9 @@ impl Queue {
 }
 
 /// Whoever waits for the flush learns of an error as well.
-fn flush(log: &Log) {
-    if let Err(error) = log.flush() {
-        tracing::error!(log = %log.id(), %error, "could not flush");
+pub(crate) fn flush(log: &Log) {
+    match log.flush() {
+        Err(error) if !error.is_told() => tracing::error!(log = %log.id(), %error, "could not flush"),
+        _ => {}
     }
 }

@@ -5,12 +5,14 @@
 //! `store` is one log, `segment`, `index`, `txn_index` and `scan` its files, `cold` a read of them, `recovery`,
 //! `recall` and `swap` their opening;
 //! `checkpoint_files` and `partition_metadata` the small ones; `open_files` bounds what is open; `doomed` is on its
-//! way out; `disk` is the file system.
+//! way out; `dirs` is a log directory, `disk` the file system, `faults` what its errors mean.
 
 mod checkpoint_files;
 mod cold;
+mod dirs;
 mod disk;
 mod doomed;
+mod faults;
 mod index;
 mod open_files;
 mod partition_metadata;
@@ -26,25 +28,23 @@ mod txn_index;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 pub(crate) use checkpoint_files::Checkpoint;
-use checkpoint_files::Checkpoints;
-use disk::{Disk, OsDisk, read_whole, write_whole};
+use dirs::Dir;
+use disk::{Disk, OsDisk};
+use faults::{Health, WatchedDisk};
+pub(crate) use faults::{Meaning, Offline};
 use open_files::OpenFiles;
 use uuid::Uuid;
 
 use crate::error::StorageError;
 use crate::log::Opened;
-use crate::logs::LogDir;
+use crate::logs::{Home, LogDir, Placement};
 use crate::options::{LogId, LogOptions};
 
-const LOCK_FILE: &str = ".lock";
-const CLEAN_SHUTDOWN_FILE: &str = ".kafka_cleanshutdown";
-/// What Kafka 4.3 writes. The broker's epoch is unknown to storage: -1 is Kafka's own word for that.
-const CLEAN_SHUTDOWN: &[u8] = br#"{"version":0,"brokerEpoch":-1}"#;
 const METADATA_TOPIC: &str = "__cluster_metadata";
 const DELETE_SUFFIX: &str = "-delete";
 
@@ -65,96 +65,142 @@ impl Default for LocalSettings {
 pub(crate) struct LocalEngine {
     dirs: Vec<Dir>,
     files: Arc<OpenFiles>,
+    placement: OnceLock<Arc<Placement>>,
     has_looked_for_doomed: AtomicBool,
 }
 
-struct Dir {
-    path: PathBuf,
-    /// Whether the last process stopped cleanly.
-    was_clean: bool,
-    state: Mutex<DirState>,
-    /// Held for as long as the process lives.
-    _lock: Option<File>,
-}
-
-#[derive(Default)]
-struct DirState {
-    checkpoints: Checkpoints,
-    /// How many logs this process has put or found here.
-    logs: usize,
-}
-
 impl LocalEngine {
-    /// Takes the directories, making them where they are missing.
+    /// Takes the directories, making them where they are missing. One that cannot be used is offline, and the others go on
+    /// without it; but not without the first, where cluster metadata is.
     pub fn open(dirs: Vec<PathBuf>, settings: LocalSettings) -> Result<Self, StorageError> {
-        let mut locks = Vec::new();
+        let mut taken = Vec::new();
         for dir in &dirs {
-            std::fs::create_dir_all(dir).map_err(|error| StorageError::io("create", dir, error))?;
-            locks.push(Some(lock(dir)?));
+            match dirs::take(dir) {
+                Err(error @ StorageError::Locked { .. }) => return Err(error),
+                outcome => taken.push(outcome.map(Some)),
+            }
         }
-        Self::on(Arc::new(OsDisk), dirs, locks, settings)
+        if let Some(twice) = dirs::duplicate(&dirs) {
+            return Err(StorageError::Duplicate { dir: twice.display().to_string() });
+        }
+        Self::with(Arc::new(OsDisk), dirs, taken, settings)
     }
 
+    #[cfg(test)]
     fn on(
         disk: Arc<dyn Disk>,
         dirs: Vec<PathBuf>,
         locks: Vec<Option<File>>,
         settings: LocalSettings,
     ) -> Result<Self, StorageError> {
+        Self::with(disk, dirs, locks.into_iter().map(Ok).collect(), settings)
+    }
+
+    fn with(
+        disk: Arc<dyn Disk>,
+        dirs: Vec<PathBuf>,
+        locks: Vec<Result<Option<File>, StorageError>>,
+        settings: LocalSettings,
+    ) -> Result<Self, StorageError> {
+        let healths: Vec<_> = dirs.iter().map(|dir| Arc::new(Health::new(dir.clone()))).collect();
+        let disk = WatchedDisk::new(disk, healths.clone());
         let mut opened = Vec::new();
-        for (path, lock) in dirs.into_iter().zip(locks) {
-            opened.push(Dir::open(&*disk, path, lock)?);
+        for ((path, health), lock) in dirs.into_iter().zip(healths).zip(locks) {
+            let lock = lock.unwrap_or_else(|error| {
+                health.take_offline(error);
+                None
+            });
+            opened.push(Dir::open(&disk, path, lock, health));
         }
-        let files = Arc::new(OpenFiles::new(disk, settings.open_files_max));
-        Ok(Self { dirs: opened, files, has_looked_for_doomed: AtomicBool::new(false) })
+        match opened.first() {
+            None => return Err(StorageError::corrupt("no log directory is configured")),
+            Some(first) => first.check()?,
+        }
+        let files = Arc::new(OpenFiles::new(Arc::new(disk), settings.open_files_max));
+        Ok(Self {
+            dirs: opened,
+            files,
+            placement: OnceLock::new(),
+            has_looked_for_doomed: AtomicBool::new(false),
+        })
+    }
+
+    /// Where logs belong, from now on.
+    pub fn set_placement(&self, placement: Arc<Placement>) {
+        // The first one stays; there is no other.
+        let _ = self.placement.set(placement);
     }
 
     /// Opens a log, or begins an empty one, which then has no files yet.
     pub fn open_log(&self, id: &LogId, options: &LogOptions) -> Result<Opened, StorageError> {
-        let (dir, exists) = self.place(id)?;
-        let name = id.dir_name();
+        let (home, exists) = self.place(id)?;
+        let (dir, name) = (&self.dirs[home], id.dir_name());
         let checkpoint = {
             let mut state = dir.state();
             state.logs += 1;
             let known = state.checkpoints.get(&name).copied();
             if exists { known.unwrap_or_default() } else { Checkpoint::default() }
         };
-        recovery::open(id, dir.path.join(name), self.files.clone(), checkpoint, dir.was_clean, options)
+        let path = dir.path.join(name);
+        let opened = recovery::open(id, path, self.files.clone(), checkpoint, dir.was_clean, options)?;
+        Ok(Opened { home, ..opened })
     }
 
     /// The directory that a log has, or will have.
     pub fn dir_of(&self, id: &LogId) -> Result<PathBuf, StorageError> {
-        Ok(self.place(id)?.0.path.join(id.dir_name()))
+        Ok(self.dirs[self.place(id)?.0].path.join(id.dir_name()))
     }
 
-    /// Where the log is, or else where it belongs: with the fewest others, as Kafka places it. Cluster metadata is always
-    /// in the first directory.
-    fn place(&self, id: &LogId) -> Result<(&Dir, bool), StorageError> {
+    /// Where the log is, or else where it belongs; and whether it is there. A log whose directory is offline is not begun
+    /// anew in another one. Cluster metadata is always in the first directory.
+    fn place(&self, id: &LogId) -> Result<(usize, bool), StorageError> {
+        let home = match self.placement.get() {
+            _ if &*id.topic == METADATA_TOPIC => Home::In(0),
+            Some(placement) => placement(id),
+            None => Home::Anywhere,
+        };
+        if let Home::In(at) = home {
+            self.dirs.get(at).ok_or_else(|| lost(id))?.check()?;
+        }
+        if let Some(at) = self.find(id)? {
+            return Ok((at, true));
+        }
+        match home {
+            Home::In(at) => Ok((at, false)),
+            Home::Lost => Err(lost(id)),
+            // It may be in one that nobody can look into.
+            Home::Anywhere => {
+                self.dirs.iter().try_for_each(Dir::check)?;
+                let emptiest = (0..self.dirs.len()).min_by_key(|at| self.dirs[*at].state().logs);
+                Ok((emptiest.unwrap_or(0), false))
+            }
+        }
+    }
+
+    /// The directory in which the log is.
+    fn find(&self, id: &LogId) -> Result<Option<usize>, StorageError> {
         let disk = self.files.disk();
-        for dir in &self.dirs {
+        for (at, dir) in self.dirs.iter().enumerate().filter(|(_, dir)| !dir.health.is_offline()) {
             let path = dir.path.join(id.dir_name());
             let found = partition_metadata::read(disk, &path);
-            let found = found.map_err(|error| StorageError::io("read", &path, error))?;
-            match found {
-                Some(topic_id) if topic_id == id.topic_id => return Ok((dir, true)),
+            match found.map_err(|error| StorageError::io("read", &path, error))? {
+                Some(topic_id) if topic_id == id.topic_id => return Ok(Some(at)),
                 // An earlier topic of the same name that was deleted while nobody ran.
                 Some(topic_id) => self.doom(dir, &id.dir_name(), topic_id, 0)?,
-                None if disk.list(&path).is_ok() => return Ok((dir, true)),
+                None if disk.list(&path).is_ok() => return Ok(Some(at)),
                 None => {}
             }
         }
-        let is_metadata = &*id.topic == METADATA_TOPIC;
-        let emptiest = self.dirs.iter().min_by_key(|dir| dir.state().logs);
-        let chosen = if is_metadata { self.dirs.first() } else { emptiest };
-        let dir = chosen.ok_or_else(|| StorageError::corrupt("no log directory is configured"))?;
-        Ok((dir, false))
+        Ok(None)
     }
 
-    /// The topic is gone: its directory gets a name that nobody looks for, and is removed later.
+    /// The topic is gone: its directory gets a name that nobody looks for, and is removed later. One that is offline is
+    /// a stray when it comes back.
     pub fn delete(&self, id: &LogId, remove_at_ms: i64) -> Result<(), StorageError> {
-        let (dir, exists) = self.place(id)?;
-        dir.state().checkpoints.remove(&id.dir_name());
-        if exists { self.doom(dir, &id.dir_name(), id.topic_id, remove_at_ms) } else { Ok(()) }
+        let Some(at) = self.find(id)? else { return Ok(()) };
+        let (dir, name) = (&self.dirs[at], id.dir_name());
+        dir.state().checkpoints.remove(&name);
+        self.doom(dir, &name, id.topic_id, remove_at_ms)
     }
 
     fn doom(&self, dir: &Dir, name: &str, id: Uuid, remove_at_ms: i64) -> Result<(), StorageError> {
@@ -176,9 +222,9 @@ impl LocalEngine {
     pub fn remove_doomed(&self, now_ms: i64) {
         let doomed = &self.files.doomed;
         if !self.has_looked_for_doomed.swap(true, Ordering::Relaxed) {
-            for dir in &self.dirs {
+            for dir in self.online() {
                 let names = self.files.disk().list(&dir.path).unwrap_or_default();
-                let found = names.iter().filter(|name| name.ends_with(DELETE_SUFFIX) && name.contains('.'));
+                let found = names.iter().filter(|name| is_doomed(name));
                 for path in found.map(|name| dir.path.join(name)).filter(|path| !doomed.has_dir(path)) {
                     doomed.add_dir(path, 0);
                 }
@@ -201,7 +247,7 @@ impl LocalEngine {
     /// Topic and partition of every directory that looks like a log's.
     pub fn stored(&self) -> Result<Vec<(String, i32)>, StorageError> {
         let mut stored = Vec::new();
-        for dir in &self.dirs {
+        for dir in self.online() {
             let names = self.files.disk().list(&dir.path);
             for name in names.map_err(|error| StorageError::io("list", &dir.path, error))? {
                 let Some((topic, partition)) = name.rsplit_once('-') else { continue };
@@ -213,79 +259,60 @@ impl LocalEngine {
         Ok(stored)
     }
 
-    /// Writes the checkpoint files, with what is new of the logs in `current`.
+    /// Writes the checkpoint files, with what is new of the logs in `current`: in each directory, whatever becomes of the
+    /// others.
     pub fn checkpoint(&self, current: &HashMap<LogId, Checkpoint>) -> Result<(), StorageError> {
-        for dir in &self.dirs {
-            let mut state = dir.state();
-            for (id, checkpoint) in current {
-                let name = id.dir_name();
-                if &*id.topic != METADATA_TOPIC && self.files.disk().list(&dir.path.join(&name)).is_ok() {
-                    state.checkpoints.insert(name, *checkpoint);
-                }
-            }
-            checkpoint_files::write(self.files.disk(), &dir.path, &state.checkpoints)
-                .map_err(|error| StorageError::io("write checkpoints in", &dir.path, error))?;
+        let mut outcome = Ok(());
+        for dir in self.online() {
+            dir.take_checkpoints(current, self.files.disk());
+            outcome = outcome.and(dir.write_checkpoints(self.files.disk()));
         }
-        Ok(())
+        outcome
     }
 
-    /// After everything was flushed: the next start may believe what it finds.
-    pub fn mark_clean(&self) -> Result<(), StorageError> {
-        for dir in &self.dirs {
-            let path = dir.path.join(CLEAN_SHUTDOWN_FILE);
-            write_whole(self.files.disk(), &path, CLEAN_SHUTDOWN)
-                .map_err(|error| StorageError::io("write", &path, error))?;
+    /// After everything was flushed and noted, but in the directories `except`: the next start may believe what it finds.
+    pub fn mark_clean(&self, except: &[usize]) -> Result<(), StorageError> {
+        let mut outcome = Ok(());
+        for (at, dir) in self.dirs.iter().enumerate() {
+            if !dir.health.is_offline() && !except.contains(&at) && !dir.state().are_unwritten {
+                outcome = outcome.and(dir.mark_clean(self.files.disk()));
+            }
         }
-        Ok(())
+        outcome
     }
 
     /// Each directory with its file system's size and what is left of it.
     pub fn spaces(&self) -> Vec<LogDir> {
-        self.dirs.iter().map(|dir| space(&dir.path)).collect()
+        self.dirs.iter().map(Dir::space).collect()
     }
-}
 
-impl Dir {
-    fn open(disk: &dyn Disk, path: PathBuf, lock: Option<File>) -> Result<Self, StorageError> {
-        let failed = |error| StorageError::io("open", &path, error);
-        let clean_file = path.join(CLEAN_SHUTDOWN_FILE);
-        let was_clean = read_whole(disk, &clean_file, 4096).map_err(failed)?.is_some();
-        if was_clean {
-            // From here on a crash is a crash, also one that would bring the file back.
-            disk.remove_file(&clean_file).map_err(failed)?;
-            disk.sync_dir(&path).map_err(failed)?;
+    /// To be called from time to time. Which directories are offline, by their places in `log.dirs`, and why.
+    pub fn offline(&self) -> Vec<(usize, String)> {
+        self.dirs.iter().for_each(|dir| dir.health.look());
+        let offline = |(at, dir): (usize, &Dir)| Some((at, dir.health.why()?.to_owned()));
+        self.dirs.iter().enumerate().filter_map(offline).collect()
+    }
+
+    /// The directory must not be used, for a reason that only the caller sees.
+    pub fn take_offline(&self, at: usize, why: &str) {
+        if let Some(dir) = self.dirs.get(at) {
+            dir.health.take_offline(why);
         }
-        let checkpoints = checkpoint_files::read(disk, &path);
-        let state = Mutex::new(DirState { checkpoints, logs: 0 });
-        Ok(Self { path, was_clean, state, _lock: lock })
     }
 
-    fn state(&self) -> MutexGuard<'_, DirState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn online(&self) -> impl Iterator<Item = &Dir> {
+        self.dirs.iter().filter(|dir| !dir.health.is_offline())
     }
 }
 
-/// Takes the directory's `.lock` as Kafka does, with a lock of the whole file.
-fn lock(dir: &Path) -> Result<File, StorageError> {
-    let path = dir.join(LOCK_FILE);
-    let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-    let file = open.map_err(|error| StorageError::io("open", &path, error))?;
-    #[cfg(unix)]
-    let locked = rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok();
-    #[cfg(not(unix))]
-    let locked = true;
-    if locked { Ok(file) } else { Err(StorageError::Locked { dir: dir.display().to_string() }) }
+/// Whether a directory has the name that Kafka gives to a deleted topic's: `topic-partition.ID-delete`, where the id has 32
+/// digits. Anything else may be somebody's own.
+fn is_doomed(name: &str) -> bool {
+    let id = name.strip_suffix(DELETE_SUFFIX).and_then(|stem| Some(stem.rsplit_once('.')?.1));
+    id.is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-#[cfg(unix)]
-fn space(path: &Path) -> LogDir {
-    let (total_bytes, usable_bytes) = rustix::fs::statvfs(path).map_or((0, 0), |stat| {
-        (stat.f_blocks.saturating_mul(stat.f_frsize), stat.f_bavail.saturating_mul(stat.f_frsize))
-    });
-    LogDir { path: path.to_owned(), total_bytes, usable_bytes, logs: Vec::new() }
-}
-
-#[cfg(not(unix))]
-fn space(path: &Path) -> LogDir {
-    LogDir { path: path.to_owned(), ..LogDir::default() }
+/// The directory that it belongs to is none of `log.dirs`.
+fn lost(id: &LogId) -> StorageError {
+    StorageError::Offline { dir: format!("that {id} is in, which is not in log.dirs") }
 }

@@ -343,6 +343,7 @@ impl Recovery {
             producers: self.producers,
             epochs: self.epochs,
             has_tail: true,
+            home: 0,
         }
     }
 

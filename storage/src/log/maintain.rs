@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 
 use super::append::warn;
-use super::{Log, OpenLog, State};
+use super::{Inner, Log, OpenLog, State};
 use crate::error::StorageError;
 use crate::local::Checkpoint;
 use crate::options::{LogId, LogOptions};
@@ -97,7 +97,7 @@ impl Log {
             State::Open(log) => log
                 .unflushed_since_ms
                 .is_some_and(|since| now_ms.saturating_sub(since) >= inner.options.flush_ms),
-            State::Closed | State::Deleted => false,
+            State::Closed | State::Deleted | State::Offline => false,
         }
     }
 
@@ -105,7 +105,7 @@ impl Log {
     pub(crate) fn unflushed_bytes(&self) -> u64 {
         match &self.lock().state {
             State::Open(log) => log.unflushed_bytes,
-            State::Closed | State::Deleted => 0,
+            State::Closed | State::Deleted | State::Offline => 0,
         }
     }
 
@@ -151,10 +151,28 @@ impl Log {
 
     /// Refuses everything from now on. Appends that wait for the disk fail.
     pub(crate) fn mark_deleted(&self) {
-        let state = std::mem::replace(&mut self.lock().state, State::Deleted);
-        if let State::Open(log) = state {
+        self.lock().end(State::Deleted, &StorageError::Deleted);
+    }
+
+    /// The same for a log that is open and whose directory has failed.
+    pub(crate) fn take_offline(&self, has_failed: impl Fn(usize) -> bool) {
+        let mut inner = self.lock();
+        if matches!(&inner.state, State::Open(log) if has_failed(log.home)) {
+            inner.end(State::Offline, &self.offline());
+        }
+    }
+
+    /// The log directory that an open log is in.
+    pub(crate) fn home(&self) -> Option<usize> {
+        if let State::Open(log) = &self.lock().state { Some(log.home) } else { None }
+    }
+}
+
+impl Inner {
+    fn end(&mut self, state: State, error: &StorageError) {
+        if let State::Open(log) = std::mem::replace(&mut self.state, state) {
             for promise in log.waiting {
-                promise.keep(Err(StorageError::Deleted));
+                promise.keep(Err(error.clone()));
             }
         }
     }

@@ -41,6 +41,8 @@ pub(crate) struct Opened {
     pub epochs: Epochs,
     /// Whether reads are slow enough for the newest batches to be kept above the engine.
     pub has_tail: bool,
+    /// The log directory that it is in, by its place in `log.dirs`.
+    pub home: usize,
 }
 
 /// A partition's log, thread safe. No call waits for the disk to sync, unless its name says so.
@@ -70,6 +72,8 @@ enum State {
     Closed,
     Open(Box<OpenLog>),
     Deleted,
+    /// Its log directory has failed.
+    Offline,
 }
 
 pub(crate) struct OpenLog {
@@ -91,6 +95,7 @@ pub(crate) struct OpenLog {
     is_active: bool,
     last_used_ms: i64,
     last_snapshot: i64,
+    home: usize,
 }
 
 impl Log {
@@ -181,7 +186,12 @@ impl Log {
         match state {
             State::Open(log) => Ok(log),
             State::Closed | State::Deleted => Err(StorageError::Deleted),
+            State::Offline => Err(self.offline()),
         }
+    }
+
+    fn offline(&self) -> StorageError {
+        StorageError::Offline { dir: format!("of {}", self.id) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -208,6 +218,7 @@ impl OpenLog {
             is_active: false,
             last_used_ms: 0,
             last_snapshot: opened.snapshot_offset,
+            home: opened.home,
         }
     }
 
