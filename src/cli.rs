@@ -2,6 +2,7 @@
 //! Enters: arguments. Leaves: a `Command`, or one line that says what is wrong with them (exit code 2).
 
 use crate::config::{ConfigError, Loaded, Sources};
+use crate::log_dump;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ Ottla, an Apache Kafka broker
   ottla health [--bootstrap-server HOST:PORT]
                             asks a broker whether it serves; exit code 0 if so
                             (by default the one that this environment configures)
+  ottla log dump PATH...    shows what the files of a log hold, as Kafka's dump-log does (`ottla log dump --help`)
   ottla version
   ottla help
 
@@ -27,6 +29,8 @@ The environment is read as the images of Apache Kafka, Confluent and Bitnami do:
 pub enum Command {
     Serve(Serve),
     Health { bootstrap_server: Option<String> },
+    LogDump(log_dump::Options),
+    LogDumpHelp,
     Version,
     Help,
 }
@@ -47,14 +51,17 @@ pub struct UsageError(String);
 pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, UsageError> {
     let mut args = Args { rest: args.into_iter().collect::<Vec<_>>().into_iter() };
     let Some(name) = args.rest.next() else {
-        return Err(UsageError("say what to do: serve, health, version or help".to_owned()));
+        return Err(UsageError("say what to do: serve, health, log dump, version or help".to_owned()));
     };
     match name.as_str() {
         "serve" => serve(args).map(Command::Serve),
         "health" => health(args),
+        "log" => log(args),
         "version" | "--version" | "-V" => args.nothing_more().map(|()| Command::Version),
         "help" | "--help" | "-h" => Ok(Command::Help),
-        other => Err(UsageError(format!("unknown command {other}: serve, health, version or help"))),
+        other => {
+            Err(UsageError(format!("unknown command {other}: serve, health, log dump, version or help")))
+        }
     }
 }
 
@@ -129,6 +136,19 @@ fn health(mut args: Args) -> Result<Command, UsageError> {
     Ok(Command::Health { bootstrap_server })
 }
 
+fn log(args: Args) -> Result<Command, UsageError> {
+    let mut args = args.rest;
+    match args.next().as_deref() {
+        Some("dump") => {}
+        _ => return Err(UsageError("log has one command: dump".to_owned())),
+    }
+    let args: Vec<String> = args.collect();
+    if args.iter().any(|arg| arg == "--help" || arg == "-h") {
+        return Ok(Command::LogDumpHelp);
+    }
+    log_dump::Options::parse(args).map(Command::LogDump).map_err(|error| UsageError(error.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,8 +175,11 @@ mod tests {
         check("health --bootstrap-server a:1", Ok(Command::Health { bootstrap_server: Some("a:1".into()) }));
         check("--version", Ok(Command::Version));
         check("help me", Ok(Command::Help));
-        check("", Err("say what to do: serve, health, version or help"));
-        check("run", Err("unknown command run: serve, health, version or help"));
+        check("log dump a --help", Ok(Command::LogDumpHelp));
+        check("log show", Err("log has one command: dump"));
+        check("log dump --fast a", Err("log dump has no option --fast"));
+        check("", Err("say what to do: serve, health, log dump, version or help"));
+        check("run", Err("unknown command run: serve, health, log dump, version or help"));
         check("serve --config", Err("--config needs a value"));
         check("serve --memory=yes", Err("serve has no option --memory"));
         check("serve fast", Err("serve has no option fast"));

@@ -17,6 +17,7 @@
 //! | [`metadata`] | the image of the cluster and the controller that decides its records |
 //! | [`clock`] | the one place that asks for time and chance |
 //! | [`start`] | puts the rooms together |
+//! | `log_dump` | `ottla log dump`: the files of a log, shown as Kafka's tool shows them |
 //! | [`health`] | a client that asks a broker whether it serves |
 
 pub mod broker;
@@ -26,6 +27,7 @@ pub mod config;
 pub mod coordinator;
 pub mod handlers;
 pub mod health;
+pub mod log_dump;
 pub mod metadata;
 pub mod server;
 pub mod start;

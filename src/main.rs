@@ -1,9 +1,10 @@
 //! The `ottla` command.
 
-use std::io::IsTerminal;
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 
 use ottla::cli::{self, Command, Serve};
+use ottla::log_dump::{self, DumpError};
 use ottla::{Broker, clock, health};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -22,6 +23,8 @@ fn main() -> ExitCode {
         Command::Help => print!("{}", cli::HELP),
         Command::Version => println!("ottla {}", env!("CARGO_PKG_VERSION")),
         Command::Health { bootstrap_server } => return health(bootstrap_server),
+        Command::LogDump(options) => return log_dump(&options),
+        Command::LogDumpHelp => print!("{}", log_dump::HELP),
         Command::Serve(serve) => return run(serve, started),
     }
     ExitCode::SUCCESS
@@ -46,6 +49,22 @@ fn health(bootstrap_server: Option<String>) -> ExitCode {
         }
         Err(line) => {
             eprintln!("{line}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log_dump(options: &log_dump::Options) -> ExitCode {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let dumped = log_dump::dump(options, &mut out, &mut io::stderr().lock());
+    // What was read before an error is shown before it is told.
+    let dumped = dumped.and(out.flush().map_err(DumpError::Write));
+    match dumped {
+        Ok(()) => ExitCode::SUCCESS,
+        // Who closes a pipe has seen enough.
+        Err(DumpError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
             ExitCode::FAILURE
         }
     }

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import records
+import schemas
 import shapes
 import structs
 from definitions import read_jars, snake
@@ -62,11 +63,16 @@ def main(libs):
     save("record_formats/metadata/mod.rs", records.metadata(metadata, release))
     save_structs("record_formats/metadata", metadata, release)
 
+    coordinators = []
     for module, topic, enum, jar in COORDINATORS:
         keys = [m for m in messages.values() if m.jar == jar and m.type == "coordinator-key"]
         pairs = [(key, messages[key.name.removesuffix("Key") + "Value"]) for key in keys]
+        coordinators.append((module, pairs))
         save(f"record_formats/{module}/mod.rs", records.coordinator(topic, enum, pairs, release))
         save_structs(f"record_formats/{module}", [message for pair in pairs for message in pair], release)
+
+    plain = [messages[name] for name in CONTROL_RECORDS + CONSUMER_PROTOCOL]
+    save("record_formats/schema/table.rs", schemas.write(metadata, coordinators, plain, release))
 
     save_plain("control", "The values of control records.", [messages[name] for name in CONTROL_RECORDS], release)
     save_plain("consumer_protocol", "What the members of a classic group of consumers tell each other.", [messages[name] for name in CONSUMER_PROTOCOL], release)

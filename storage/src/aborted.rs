@@ -27,6 +27,15 @@ impl AbortedTransaction {
 
     /// Nothing for what no log can have written: another version, or a marker before its records.
     fn decode(entry: &[u8; ENTRY_BYTES]) -> Option<Self> {
+        let (version, aborted) = Self::unchecked(entry);
+        let is_sane = aborted.producer_id >= 0
+            && aborted.first_offset >= 0
+            && aborted.first_offset < aborted.last_offset;
+        (version == 0 && is_sane).then_some(aborted)
+    }
+
+    /// An entry as it lies in the file, after its version.
+    pub(crate) fn unchecked(entry: &[u8; ENTRY_BYTES]) -> (i16, Self) {
         let field = |at: usize| entry[at..at + 8].iter().fold(0i64, |n, byte| n << 8 | i64::from(*byte));
         let aborted = Self {
             producer_id: field(2),
@@ -34,10 +43,7 @@ impl AbortedTransaction {
             last_offset: field(18),
             last_stable_offset: field(26),
         };
-        let is_sane = aborted.producer_id >= 0
-            && aborted.first_offset >= 0
-            && aborted.first_offset < aborted.last_offset;
-        (entry[..2] == [0, 0] && is_sane).then_some(aborted)
+        (i16::from_be_bytes([entry[0], entry[1]]), aborted)
     }
 }
 

@@ -7,6 +7,7 @@
 //! - `store` the seam below it; `memory/` and `local/` the engines; `rolling` when either begins a new segment
 //! - `producers`, `aborted`, `epochs`, `batch_info` what a log knows of its batches, with the formats of Kafka's files
 //! - `verification` the transactions that the coordinator was asked about
+//! - [`files`] what lies in the files beside a segment, for those who look at them from outside
 //! - `gather` puts batches together for a reader; `worker` is the one thread that waits for the disk
 
 mod aborted;
@@ -14,6 +15,7 @@ mod batch_info;
 mod commit;
 mod epochs;
 mod error;
+pub mod files;
 mod gather;
 mod local;
 mod log;

@@ -55,7 +55,7 @@ impl RememberedBatch {
     }
 
     fn first_sequence(&self) -> i32 {
-        ((self.last_sequence as u32).wrapping_sub(self.offset_delta as u32) & i32::MAX as u32) as i32
+        first_sequence(self.last_sequence, self.offset_delta)
     }
 }
 
@@ -225,47 +225,90 @@ impl Producers {
 
     /// Reads a `.snapshot` file.
     pub fn decode(file: &[u8]) -> Result<Self, StorageError> {
-        let bad = |why: &str| StorageError::corrupt(format!("producer snapshot: {why}"));
-        let header = file.get(..SNAPSHOT_HEADER_BYTES).ok_or_else(|| bad("too short"))?;
-        if header[..2] != SNAPSHOT_VERSION.to_be_bytes() {
-            return Err(bad("unknown version"));
-        }
-        if crc32c::crc32c(&file[6..]).to_be_bytes() != header[2..6] {
-            return Err(bad("wrong CRC"));
-        }
-        let entries = &file[SNAPSHOT_HEADER_BYTES..];
-        let count = u32::from_be_bytes([header[6], header[7], header[8], header[9]]) as usize;
-        if Some(entries.len()) != count.checked_mul(SNAPSHOT_ENTRY_BYTES) {
-            return Err(bad("wrong length"));
-        }
         let mut producers = Self::default();
-        for entry in entries.chunks_exact(SNAPSHOT_ENTRY_BYTES) {
-            producers.decode_entry(entry);
+        for entry in read_snapshot(file)? {
+            producers.take_entry(entry);
         }
         Ok(producers)
     }
 
-    fn decode_entry(&mut self, entry: &[u8]) {
-        let long = |at: usize| entry[at..at + 8].iter().fold(0i64, |n, byte| n << 8 | i64::from(*byte));
-        let int = |at: usize| entry[at..at + 4].iter().fold(0i32, |n, byte| n << 8 | i32::from(*byte));
-        let (last_sequence, last_offset, txn_first_offset) = (int(10), long(14), long(38));
-        let mut producer = Producer::new(i16::from_be_bytes([entry[8], entry[9]]));
-        producer.last_timestamp = long(26);
-        producer.coordinator_epoch = int(34);
-        if last_offset >= 0 {
+    fn take_entry(&mut self, entry: SnapshotEntry) {
+        let mut producer = Producer::new(entry.producer_epoch);
+        producer.last_timestamp = entry.last_timestamp;
+        producer.coordinator_epoch = entry.coordinator_epoch;
+        if entry.last_offset >= 0 {
             producer.batches.push_back(RememberedBatch {
-                last_sequence,
-                last_offset,
-                offset_delta: int(22),
-                timestamp: producer.last_timestamp,
+                last_sequence: entry.last_sequence,
+                last_offset: entry.last_offset,
+                offset_delta: entry.offset_delta,
+                timestamp: entry.last_timestamp,
             });
         }
-        if txn_first_offset >= 0 {
-            producer.txn_first_offset = Some(txn_first_offset);
-            self.open_transactions.insert(txn_first_offset);
+        if entry.current_txn_first_offset >= 0 {
+            producer.txn_first_offset = Some(entry.current_txn_first_offset);
+            self.open_transactions.insert(entry.current_txn_first_offset);
         }
-        self.by_id.insert(long(0), producer);
+        self.by_id.insert(entry.producer_id, producer);
     }
+}
+
+/// A producer in a `.snapshot` file, field by field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotEntry {
+    pub producer_id: i64,
+    pub producer_epoch: i16,
+    /// Of its last batch, whose last offset this is; -1 when no batch is remembered.
+    pub last_sequence: i32,
+    pub last_offset: i64,
+    pub offset_delta: i32,
+    pub last_timestamp: i64,
+    pub coordinator_epoch: i32,
+    /// -1 when no transaction is open.
+    pub current_txn_first_offset: i64,
+}
+
+impl SnapshotEntry {
+    fn decode(entry: &[u8; SNAPSHOT_ENTRY_BYTES]) -> Self {
+        let long = |at: usize| entry[at..at + 8].iter().fold(0i64, |n, byte| n << 8 | i64::from(*byte));
+        let int = |at: usize| entry[at..at + 4].iter().fold(0i32, |n, byte| n << 8 | i32::from(*byte));
+        Self {
+            producer_id: long(0),
+            producer_epoch: i16::from_be_bytes([entry[8], entry[9]]),
+            last_sequence: int(10),
+            last_offset: long(14),
+            offset_delta: int(22),
+            last_timestamp: long(26),
+            coordinator_epoch: int(34),
+            current_txn_first_offset: long(38),
+        }
+    }
+
+    pub fn first_sequence(&self) -> i32 {
+        first_sequence(self.last_sequence, self.offset_delta)
+    }
+}
+
+/// What a whole `.snapshot` file holds, in its order.
+pub fn read_snapshot(file: &[u8]) -> Result<Vec<SnapshotEntry>, StorageError> {
+    let bad = |why: &str| StorageError::corrupt(format!("producer snapshot: {why}"));
+    let header = file.get(..SNAPSHOT_HEADER_BYTES).ok_or_else(|| bad("too short"))?;
+    if header[..2] != SNAPSHOT_VERSION.to_be_bytes() {
+        return Err(bad("unknown version"));
+    }
+    if crc32c::crc32c(&file[6..]).to_be_bytes() != header[2..6] {
+        return Err(bad("wrong CRC"));
+    }
+    let entries = &file[SNAPSHOT_HEADER_BYTES..];
+    let count = u32::from_be_bytes([header[6], header[7], header[8], header[9]]) as usize;
+    if Some(entries.len()) != count.checked_mul(SNAPSHOT_ENTRY_BYTES) {
+        return Err(bad("wrong length"));
+    }
+    Ok(entries.as_chunks().0.iter().map(SnapshotEntry::decode).collect())
+}
+
+/// Sequences wrap below 0 to the largest integer.
+fn first_sequence(last_sequence: i32, offset_delta: i32) -> i32 {
+    ((last_sequence as u32).wrapping_sub(offset_delta as u32) & i32::MAX as u32) as i32
 }
 
 /// Sequences wrap from the largest integer to 0.

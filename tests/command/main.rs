@@ -4,6 +4,7 @@
 mod client;
 mod health;
 mod limits;
+mod log_dump;
 mod process;
 mod refusals;
 mod serving;

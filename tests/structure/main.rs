@@ -50,6 +50,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "uuid",
         ],
     ),
+    ("src/log_dump", &["bytes", "ottla_protocol", "ottla_storage", "uuid"]),
     ("src/server", &["broker", "bytes", "config", "handlers", "ottla_protocol", "tokio", "tracing"]),
 ];
 

@@ -8,6 +8,7 @@ pub mod consumer_protocol;
 pub mod control;
 pub mod group;
 pub mod metadata;
+pub mod schema;
 pub mod share;
 pub mod transaction;
 

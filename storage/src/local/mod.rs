@@ -37,6 +37,7 @@ use dirs::Dir;
 use disk::{Disk, OsDisk};
 use faults::{Health, WatchedDisk};
 pub(crate) use faults::{Meaning, Offline};
+pub(crate) use index::{OffsetEntry, TimeEntry};
 use open_files::OpenFiles;
 use uuid::Uuid;
 
