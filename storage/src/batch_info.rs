@@ -5,6 +5,8 @@
 pub(crate) const HEADER_BYTES: usize = 61;
 /// `base_offset` and `batch_length`: what stands before the part that `batch_length` counts.
 pub(crate) const LENGTH_OVERHEAD: usize = 12;
+/// What one stored batch may inflate to. Batches were checked against a smaller limit when they were produced.
+pub(crate) const INFLATED_MAX_BYTES: usize = 1 << 30;
 const CRC_START: usize = 21;
 const TRANSACTIONAL: u16 = 1 << 4;
 const CONTROL: u16 = 1 << 5;

@@ -6,6 +6,7 @@
 //! - [`logs`] all logs of the process; [`log`] one of them: offsets, sequences, epochs, times
 //! - `store` the seam below it; `memory/` and `local/` the engines; `rolling` when either begins a new segment
 //! - `producers`, `aborted`, `epochs`, `batch_info` what a log knows of its batches, with the formats of Kafka's files
+//! - `compaction` what of a compacted log survives
 //! - `verification` the transactions that the coordinator was asked about
 //! - [`files`] what lies in the files beside a segment, for those who look at them from outside
 //! - `gather` puts batches together for a reader; `worker` is the one thread that waits for the disk
@@ -13,6 +14,7 @@
 mod aborted;
 mod batch_info;
 mod commit;
+mod compaction;
 mod epochs;
 mod error;
 pub mod files;

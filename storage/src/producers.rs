@@ -31,6 +31,14 @@ pub struct ActiveProducer {
     pub current_txn_start_offset: i64,
 }
 
+/// What a producer wrote last: compaction keeps the batch, for its sequence and its epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LastRecord {
+    /// None when only a marker is known.
+    pub data_offset: Option<i64>,
+    pub epoch: i16,
+}
+
 /// A batch that was written before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RememberedBatch {
@@ -179,6 +187,14 @@ impl Producers {
             producer.txn_first_offset.is_some()
                 || now_ms.saturating_sub(producer.last_timestamp) < expiration_ms
         });
+    }
+
+    pub fn last_records(&self) -> HashMap<i64, LastRecord> {
+        let last = |producer: &Producer| LastRecord {
+            data_offset: producer.batches.back().map(|batch| batch.last_offset),
+            epoch: producer.epoch,
+        };
+        self.by_id.iter().map(|(id, producer)| (*id, last(producer))).collect()
     }
 
     pub fn active(&self) -> Vec<ActiveProducer> {

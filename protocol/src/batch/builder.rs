@@ -3,17 +3,12 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::header::{
-    ATTRIBUTES_AT, BASE_SEQUENCE_AT, BASE_TIMESTAMP_AT, CONTROL_FLAG, LAST_OFFSET_DELTA_AT, LENGTH_AT,
-    LOG_APPEND_TIME_FLAG, LOG_OVERHEAD_BYTES, MAGIC_AT, MAX_TIMESTAMP_AT, PRODUCER_EPOCH_AT, PRODUCER_ID_AT,
-    RECORDS_COUNT_AT, TRANSACTIONAL_FLAG,
-};
+use super::header::{CONTROL_FLAG, LOG_APPEND_TIME_FLAG, TRANSACTIONAL_FLAG};
 use super::varint::{put_i32, put_i64};
-use super::view::{patch_crc, patch_position, put};
 use super::{
     BATCH_HEADER_BYTES, NO_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP,
 };
-use super::{RecordBatch, RecordView};
+use super::{BatchHeader, RecordBatch, RecordView};
 use crate::codec::{self, Compression};
 
 /// A batch in the making. Records get consecutive offsets from the base offset, which is 0 unless set.
@@ -155,20 +150,21 @@ impl BatchBuilder {
                 batch
             }
         };
-        let length = i32::try_from(batch.len() - LOG_OVERHEAD_BYTES).expect("a batch of at most 2 GiB");
-        let max_timestamp_ms = self.append_time_ms.unwrap_or(self.max_timestamp_ms);
-        patch_position(&mut batch, self.base_offset, self.leader_epoch);
-        put(&mut batch, LENGTH_AT, length.to_be_bytes());
-        put(&mut batch, MAGIC_AT, [2]);
-        put(&mut batch, ATTRIBUTES_AT, (self.flags | i16::from(self.compression.id())).to_be_bytes());
-        put(&mut batch, LAST_OFFSET_DELTA_AT, (self.count - 1).to_be_bytes());
-        put(&mut batch, BASE_TIMESTAMP_AT, self.base_timestamp_ms.unwrap_or(NO_TIMESTAMP).to_be_bytes());
-        put(&mut batch, MAX_TIMESTAMP_AT, max_timestamp_ms.to_be_bytes());
-        put(&mut batch, PRODUCER_ID_AT, self.producer_id.to_be_bytes());
-        put(&mut batch, PRODUCER_EPOCH_AT, self.producer_epoch.to_be_bytes());
-        put(&mut batch, BASE_SEQUENCE_AT, self.base_sequence.to_be_bytes());
-        put(&mut batch, RECORDS_COUNT_AT, self.count.to_be_bytes());
-        patch_crc(&mut batch);
+        let header = BatchHeader {
+            base_offset: self.base_offset,
+            batch_length: 0, // these two come from the bytes
+            crc: 0,
+            partition_leader_epoch: self.leader_epoch,
+            attributes: self.flags | i16::from(self.compression.id()),
+            last_offset_delta: self.count - 1,
+            base_timestamp_ms: self.base_timestamp_ms.unwrap_or(NO_TIMESTAMP),
+            max_timestamp_ms: self.append_time_ms.unwrap_or(self.max_timestamp_ms),
+            producer_id: self.producer_id,
+            producer_epoch: self.producer_epoch,
+            base_sequence: self.base_sequence,
+            records_count: self.count,
+        };
+        header.write(&mut batch);
         RecordBatch::parse(&batch.freeze()).expect("a batch that was just written")
     }
 
@@ -202,7 +198,7 @@ impl BatchBuilder {
     }
 }
 
-fn put_nullable(bytes: &mut Vec<u8>, field: Option<&[u8]>) {
+pub(super) fn put_nullable(bytes: &mut Vec<u8>, field: Option<&[u8]>) {
     match field {
         None => put_i32(bytes, -1),
         Some(field) => {
@@ -212,6 +208,6 @@ fn put_nullable(bytes: &mut Vec<u8>, field: Option<&[u8]>) {
     }
 }
 
-fn put_length(bytes: &mut Vec<u8>, length: usize) {
+pub(super) fn put_length(bytes: &mut Vec<u8>, length: usize) {
     put_i32(bytes, i32::try_from(length).expect("a field of at most 2 GiB"));
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::view::{patch_crc, patch_position, put};
 use crate::codec::Compression;
 
 /// From the base offset to the count of records.
@@ -11,7 +12,7 @@ pub const LOG_OVERHEAD_BYTES: usize = 12;
 
 pub(super) const LENGTH_AT: usize = 8;
 pub(super) const LEADER_EPOCH_AT: usize = 12;
-pub(super) const MAGIC_AT: usize = 16;
+const MAGIC_AT: usize = 16;
 pub(super) const CRC_AT: usize = 17;
 pub(super) const ATTRIBUTES_AT: usize = 21;
 pub(super) const LAST_OFFSET_DELTA_AT: usize = 23;
@@ -96,6 +97,26 @@ impl BatchHeader {
             base_sequence: i32::from_be_bytes(at(bytes, BASE_SEQUENCE_AT)),
             records_count: i32::from_be_bytes(at(bytes, RECORDS_COUNT_AT)),
         })
+    }
+
+    /// Writes the header of a whole batch whose records are in place: `batch_length` and `crc` come from the bytes.
+    ///
+    /// # Panics
+    /// When the batch has more than 2 GiB: callers split long before that.
+    pub(super) fn write(&self, batch: &mut [u8]) {
+        let length = i32::try_from(batch.len() - LOG_OVERHEAD_BYTES).expect("a batch of at most 2 GiB");
+        patch_position(batch, self.base_offset, self.partition_leader_epoch);
+        put(batch, LENGTH_AT, length.to_be_bytes());
+        put(batch, MAGIC_AT, [2]);
+        put(batch, ATTRIBUTES_AT, self.attributes.to_be_bytes());
+        put(batch, LAST_OFFSET_DELTA_AT, self.last_offset_delta.to_be_bytes());
+        put(batch, BASE_TIMESTAMP_AT, self.base_timestamp_ms.to_be_bytes());
+        put(batch, MAX_TIMESTAMP_AT, self.max_timestamp_ms.to_be_bytes());
+        put(batch, PRODUCER_ID_AT, self.producer_id.to_be_bytes());
+        put(batch, PRODUCER_EPOCH_AT, self.producer_epoch.to_be_bytes());
+        put(batch, BASE_SEQUENCE_AT, self.base_sequence.to_be_bytes());
+        put(batch, RECORDS_COUNT_AT, self.records_count.to_be_bytes());
+        patch_crc(batch);
     }
 
     /// Bytes of the whole batch, header and records.

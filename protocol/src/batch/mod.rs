@@ -1,7 +1,8 @@
 //! Record batches of magic 2: the unit of producing, storing and fetching.
 //!
 //! Enters: bytes from a producer, a log file or a coordinator. Leaves: views of them that copy nothing (`RecordBatch`,
-//! `Records`), new batches (`BatchBuilder`), and `ValidatedBatches`, the only thing that a log takes.
+//! `Records`), new batches (`BatchBuilder`),
+//! old ones with fewer records (`rewrite`), and `ValidatedBatches`, the only thing that a log takes.
 //! May use: `codec` and `bytes`. Nothing here trusts a length, and nothing here panics on input.
 //!
 //! A batch (all integers big-endian; the CRC-32C covers what follows it):
@@ -15,6 +16,7 @@
 mod builder;
 mod header;
 mod records;
+mod rewrite;
 mod rules;
 mod stream;
 mod validate;
@@ -25,6 +27,7 @@ mod view;
 pub use builder::BatchBuilder;
 pub use header::{BATCH_HEADER_BYTES, BatchError, BatchHeader, LOG_OVERHEAD_BYTES, TimestampType};
 pub use records::{Headers, MalformedRecords, RecordView, Records};
+pub use rewrite::{rewrite, rewrite_empty};
 pub use rules::{
     INFLATION_RATIO_MAX, InvalidBatch, InvalidBatchKind, RECORD_ERRORS_MAX, RecordError, TargetCompression,
     ValidationRules,

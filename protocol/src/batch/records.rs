@@ -67,6 +67,11 @@ impl<'a> RecordView<'a> {
         self.headers.left
     }
 
+    /// The headers as they lie.
+    pub(super) fn headers_bytes(&self) -> &'a [u8] {
+        self.headers.rest
+    }
+
     /// Bytes of the whole record, its length included.
     pub fn size(&self) -> usize {
         self.size

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::header::{ATTRIBUTES_AT, CRC_AT, LEADER_EPOCH_AT, MAX_TIMESTAMP_AT, with_timestamp_type};
 use super::{BATCH_HEADER_BYTES, BatchError, BatchHeader, TimestampType};
@@ -114,24 +114,24 @@ pub(super) fn crc_of(batch: &[u8]) -> u32 {
 }
 
 /// Sets what lies outside the CRC.
-pub(super) fn patch_position(batch: &mut BytesMut, base_offset: i64, leader_epoch: i32) {
+pub(super) fn patch_position(batch: &mut [u8], base_offset: i64, leader_epoch: i32) {
     put(batch, 0, base_offset.to_be_bytes());
     put(batch, LEADER_EPOCH_AT, leader_epoch.to_be_bytes());
 }
 
 /// Sets the timestamp type and the maximum timestamp, which are under the CRC.
-pub(super) fn patch_timestamps(batch: &mut BytesMut, timestamp_type: TimestampType, max_timestamp_ms: i64) {
+pub(super) fn patch_timestamps(batch: &mut [u8], timestamp_type: TimestampType, max_timestamp_ms: i64) {
     let attributes = i16::from_be_bytes([batch[ATTRIBUTES_AT], batch[ATTRIBUTES_AT + 1]]);
     put(batch, ATTRIBUTES_AT, with_timestamp_type(attributes, timestamp_type).to_be_bytes());
     put(batch, MAX_TIMESTAMP_AT, max_timestamp_ms.to_be_bytes());
     patch_crc(batch);
 }
 
-pub(super) fn patch_crc(batch: &mut BytesMut) {
+pub(super) fn patch_crc(batch: &mut [u8]) {
     let crc = crc_of(batch);
     put(batch, CRC_AT, crc.to_be_bytes());
 }
 
-pub(super) fn put<const N: usize>(batch: &mut BytesMut, position: usize, field: [u8; N]) {
+pub(super) fn put<const N: usize>(batch: &mut [u8], position: usize, field: [u8; N]) {
     batch[position..position + N].copy_from_slice(&field);
 }

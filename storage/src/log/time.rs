@@ -3,13 +3,12 @@
 use ottla_protocol::batch::{Batches, RecordBatch, Records};
 
 use super::Log;
+use crate::batch_info::INFLATED_MAX_BYTES;
 use crate::error::StorageError;
 use crate::store::{Extent, ReadLimits};
 
 /// How much is read at a time while scanning.
 const SCAN_BYTES: usize = 256 * 1024;
-/// What one stored batch may inflate to. Batches were checked against a smaller limit when they were produced.
-const INFLATED_MAX_BYTES: usize = 1 << 30;
 
 /// A record, as ListOffsets answers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
