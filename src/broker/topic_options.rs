@@ -21,6 +21,9 @@ pub fn log_options(config: &TopicConfig, producer_id_expiration_ms: i64) -> LogO
         retention_bytes: config.retention_bytes,
         cleanup_delete: config.cleanup_delete,
         cleanup_compact: config.cleanup_compact,
+        min_compaction_lag_ms: config.min_compaction_lag_ms,
+        max_compaction_lag_ms: config.max_compaction_lag_ms,
+        delete_retention_ms: config.delete_retention_ms,
         file_delete_delay_ms: config.file_delete_delay_ms,
         producer_id_expiration_ms,
     }

@@ -34,7 +34,10 @@ pub use aborted::AbortedTransaction;
 pub use commit::Commit;
 pub use error::{AppendError, StorageError};
 pub use local::LocalSettings;
-pub use log::{AppendContext, Appended, Bounds, Log, Origin, TimestampOffset};
+pub use log::{
+    AppendContext, Appended, Bounds, Compacted, CompactionCandidate, CompactionLimits, Log, Origin, Pace,
+    TimestampOffset,
+};
 pub use logs::{Home, LogDir, Logs, Placement};
 pub use options::{LogId, LogOptions};
 pub use producers::ActiveProducer;

@@ -315,6 +315,7 @@ impl Shared {
                 start_offset: 0,
                 end_offset: 0,
                 recovery_point: 0,
+                cleaned_to: None,
                 snapshot_offset: 0,
                 producers: Producers::default(),
                 epochs: Epochs::default(),
@@ -322,6 +323,14 @@ impl Shared {
                 home: 0,
             }),
             Engine::Local(engine) => engine.open_log(id, options),
+        }
+    }
+
+    /// A compaction of the log has ended there.
+    pub fn note_cleaned(&self, id: &LogId, home: usize, cleaned_to: i64) -> Result<(), StorageError> {
+        match &self.engine {
+            Engine::Memory => Ok(()),
+            Engine::Local(engine) => engine.note_cleaned(id, home, cleaned_to),
         }
     }
 

@@ -53,6 +53,12 @@ pub struct LogOptions {
     pub cleanup_delete: bool,
     /// `cleanup.policy` contains `compact`
     pub cleanup_compact: bool,
+    /// `min.compaction.lag.ms`
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`
+    pub max_compaction_lag_ms: i64,
+    /// `delete.retention.ms`
+    pub delete_retention_ms: i64,
     /// `file.delete.delay.ms`
     pub file_delete_delay_ms: i64,
     /// `producer.id.expiration.ms` (a broker's setting)
@@ -74,6 +80,9 @@ impl Default for LogOptions {
             retention_bytes: -1,
             cleanup_delete: true,
             cleanup_compact: false,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            delete_retention_ms: 86_400_000,
             file_delete_delay_ms: 60_000,
             producer_id_expiration_ms: 86_400_000,
         }

@@ -1,6 +1,8 @@
 //! The seam between what every log does and how an engine keeps its bytes. In the words of storage: extents, offsets,
 //! batches. An engine knows nothing of producers, epochs or consumers.
 
+use std::any::Any;
+
 use bytes::Bytes;
 
 use crate::aborted::AbortedTransaction;
@@ -28,6 +30,10 @@ pub(crate) struct Extent {
     pub max_timestamp: i64,
     /// When it was last written, for data without timestamps.
     pub modified_ms: i64,
+    /// The largest timestamp of its first batch, or -1.
+    pub first_timestamp: i64,
+    /// Of its larger index.
+    pub index_bytes: u64,
 }
 
 /// How much a read may return.
@@ -122,9 +128,8 @@ impl Flush {
 }
 
 /// An engine: one partition's bytes. Calls come one at a time, under the log's lock; what waits for a disk is handed
-/// out to be run without it. Compaction and
-/// replication will add `replace(extents, with)`.
-pub(crate) trait LogStore: Send {
+/// out to be run without it.
+pub(crate) trait LogStore: Rewrite + Send {
     /// Writes batches at the end, all or none. Returns when a crash of the process can no longer lose them; the commit
     /// tells the rest.
     fn submit(
@@ -162,4 +167,47 @@ pub(crate) trait LogStore: Send {
 
     /// Nobody will write for a while: gives back what was reserved for more.
     fn settle(&mut self);
+}
+
+/// How an engine's extents are replaced by what compaction leaves of them. Called like `LogStore`; what is handed out is
+/// used without the lock, since it takes long.
+pub(crate) trait Rewrite {
+    /// The batches of an extent, from about the one that holds `from` on; nothing when there is no such extent.
+    fn source(&mut self, base_offset: i64, from: i64, buffer_bytes: usize) -> Option<Box<dyn Source>>;
+
+    /// Begins what is to take the place of these extents, which follow each other and do not include the active one.
+    fn begin_replacement(&mut self, extents: &[Extent], options: &LogOptions) -> Box<dyn Replacement>;
+
+    /// Puts the finished replacement into the place of the extents, step by step: to be called until it is done. Reads see
+    /// it from some step on; those that began before see what was there, until `remove_at_ms` at least.
+    fn replace(
+        &mut self,
+        extents: &[Extent],
+        with: &mut dyn Replacement,
+        remove_at_ms: i64,
+    ) -> Result<Replacing, StorageError>;
+}
+
+/// How far a replacement is.
+pub(crate) enum Replacing {
+    /// This waits for the disk and is run without the lock, before the next step.
+    Next(Flush),
+    Done,
+    /// The log does not have these extents any more: somebody deleted them meanwhile. Nothing was changed.
+    Gone,
+}
+
+/// Reads through one extent.
+pub(crate) trait Source: Send {
+    /// The next whole batches, one at least; nothing at the end. Waits for the disk.
+    fn next(&mut self) -> Result<Option<&[u8]>, StorageError>;
+}
+
+/// What takes the place of some extents: nobody sees it before it is put there, and when it is dropped it was never there.
+pub(crate) trait Replacement: Any + Send {
+    /// Whole batches behind those before, and the aborted transactions whose markers are among them.
+    fn append(&mut self, batches: &[u8], aborted: &[AbortedTransaction]) -> Result<(), StorageError>;
+
+    /// No more will come: makes it durable.
+    fn finish(&mut self) -> Result<(), StorageError>;
 }

@@ -139,13 +139,9 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_what_it_was() {
-        for codec in [
-            Compression::None,
-            Compression::Gzip,
-            Compression::Snappy,
-            Compression::Lz4,
-            Compression::Zstd,
-        ] {
+        for codec in
+            [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd]
+        {
             let before = batch(codec);
             for (keep, horizon) in
                 [(&[0, 1, 2, 3][..], None), (&[1, 3], None), (&[2], Some(77_000)), (&[0, 2], Some(5))]
@@ -209,6 +205,9 @@ mod tests {
             ..*before
         };
         assert_eq!(*after, header);
-        assert_eq!((after.last_offset(), after.last_sequence()), (before.last_offset(), before.last_sequence()));
+        assert_eq!(
+            (after.last_offset(), after.last_sequence()),
+            (before.last_offset(), before.last_sequence())
+        );
     }
 }

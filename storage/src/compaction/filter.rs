@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use ottla_protocol::batch::{BatchHeader, Records, RecordView, rewrite, rewrite_empty};
+use ottla_protocol::batch::{BatchHeader, RecordView, Records, rewrite, rewrite_empty};
 
 use super::transactions::MarkerUse;
 use super::{OffsetMap, Transactions, damaged, header, payload};
@@ -61,7 +61,9 @@ impl Filter<'_> {
         let stays_empty = self.is_last_of_producer(info) || info.next_offset() == self.round_end;
         let keeps_some = match fate {
             Fate::AllGo => false,
-            Fate::AllStay { starts_horizon } => self.keep(info, &header, batch, starts_horizon, kept, counts)?,
+            Fate::AllStay { starts_horizon } => {
+                self.keep(info, &header, batch, starts_horizon, kept, counts)?
+            }
             Fate::OfEachRecord => self.keep(info, &header, batch, false, kept, counts)?,
         };
         if !keeps_some && stays_empty {

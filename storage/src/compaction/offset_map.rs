@@ -171,7 +171,10 @@ mod tests {
                 }
                 expected.insert(key, offset);
             }
-            assert_eq!((map.len(), map.latest_offset()), (expected.len(), expected.values().copied().max().unwrap()));
+            assert_eq!(
+                (map.len(), map.latest_offset()),
+                (expected.len(), expected.values().copied().max().unwrap())
+            );
             for (key, offset) in &expected {
                 assert_eq!(map.get(&key.to_be_bytes()), Some(*offset), "budget {budget}");
             }

@@ -111,8 +111,10 @@ mod tests {
 
     #[test]
     fn a_marker_is_needed_while_its_transaction_has_batches() {
-        let aborted = AbortedTransaction { producer_id: 1, first_offset: 10, last_offset: 14, last_stable_offset: 15 };
-        let later = AbortedTransaction { producer_id: 1, first_offset: 20, last_offset: 21, last_stable_offset: 22 };
+        let aborted =
+            AbortedTransaction { producer_id: 1, first_offset: 10, last_offset: 14, last_stable_offset: 15 };
+        let later =
+            AbortedTransaction { producer_id: 1, first_offset: 20, last_offset: 21, last_stable_offset: 22 };
         let marker = |commit| Some(Marker { commit, coordinator_epoch: 0 });
         let mut seen = Transactions::default();
         seen.expect(&[later, aborted, aborted]);
@@ -125,7 +127,11 @@ mod tests {
         assert_eq!(seen.end(&batch(14, 1, CONTROL), marker(false)), MarkerUse::NeededForAborted(aborted));
         assert_eq!(seen.end(&batch(15, 2, CONTROL), marker(true)), MarkerUse::Needed);
         assert_eq!(seen.end(&batch(16, 2, CONTROL), marker(true)), MarkerUse::Unneeded, "no batch since");
-        assert_eq!(seen.end(&batch(21, 1, CONTROL), marker(false)), MarkerUse::Unneeded, "its batches are gone");
+        assert_eq!(
+            seen.end(&batch(21, 1, CONTROL), marker(false)),
+            MarkerUse::Unneeded,
+            "its batches are gone"
+        );
         assert_eq!(seen.end(&batch(22, 3, CONTROL), marker(false)), MarkerUse::Unneeded, "it had none");
         assert_eq!(seen.end(&batch(23, -1, 0x20), None), MarkerUse::Needed, "another kind of control record");
         let emptied = BatchInfo { record_count: 0, ..batch(24, 1, CONTROL) };

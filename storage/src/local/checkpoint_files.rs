@@ -9,6 +9,8 @@ use super::disk::{Disk, read_whole, write_whole};
 
 pub(crate) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 pub(crate) const START_OFFSETS: &str = "log-start-offset-checkpoint";
+/// Up to where the logs were compacted.
+pub(crate) const CLEANED: &str = "cleaner-offset-checkpoint";
 pub(crate) const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 
 /// More than a million partitions with long names.
@@ -25,6 +27,9 @@ pub(crate) struct Checkpoint {
 
 /// By the name of the log's directory.
 pub(crate) type Checkpoints = BTreeMap<String, Checkpoint>;
+
+/// The same, of compacted logs alone: where their last compaction ended.
+pub(crate) type CleanedOffsets = BTreeMap<String, i64>;
 
 /// Reads the files of a directory. A damaged one counts as missing: logs are then checked from their start.
 pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Checkpoints {
@@ -45,17 +50,25 @@ pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Checkpoints {
     all
 }
 
+/// Reads `cleaner-offset-checkpoint`. Without it logs are compacted from their start.
+pub(crate) fn read_cleaned(disk: &dyn Disk, dir: &Path) -> CleanedOffsets {
+    let offsets = read_offsets(disk, &dir.join(CLEANED)).unwrap_or_else(|error| {
+        tracing::warn!(dir = %dir.display(), file = CLEANED, %error, "ignoring a damaged checkpoint file");
+        Vec::new()
+    });
+    offsets.into_iter().collect()
+}
+
+/// Replaces it, all or nothing. An old one does no harm.
+pub(crate) fn write_cleaned(disk: &dyn Disk, dir: &Path, cleaned: &CleanedOffsets) -> io::Result<()> {
+    let offsets = cleaned.iter().map(|(log, offset)| (log, *offset));
+    write_whole(disk, &dir.join(CLEANED), encode(offsets.collect()).as_bytes())
+}
+
 /// Replaces the files, each all or nothing. Afterwards a power cut cannot bring the old ones back.
 pub(crate) fn write(disk: &dyn Disk, dir: &Path, all: &Checkpoints) -> io::Result<()> {
     let offsets = |get: fn(&Checkpoint) -> Option<i64>| {
-        let kept: Vec<_> = all.iter().filter_map(|(log, checkpoint)| Some((log, get(checkpoint)?))).collect();
-        let mut text = format!("0\n{}\n", kept.len());
-        for (log, offset) in kept {
-            if let Some((topic, partition)) = log.rsplit_once('-') {
-                text.push_str(&format!("{topic} {partition} {offset}\n"));
-            }
-        }
-        text
+        encode(all.iter().filter_map(|(log, checkpoint)| Some((log, get(checkpoint)?))).collect())
     };
     let start = offsets(|checkpoint| (checkpoint.start_offset > 0).then_some(checkpoint.start_offset));
     write_whole(disk, &dir.join(START_OFFSETS), start.as_bytes())?;
@@ -64,6 +77,16 @@ pub(crate) fn write(disk: &dyn Disk, dir: &Path, all: &Checkpoints) -> io::Resul
     let high = offsets(|checkpoint| Some(checkpoint.high_watermark));
     write_whole(disk, &dir.join(HIGH_WATERMARKS), high.as_bytes())?;
     disk.sync_dir(dir)
+}
+
+fn encode(offsets: Vec<(&String, i64)>) -> String {
+    let mut text = format!("0\n{}\n", offsets.len());
+    for (log, offset) in offsets {
+        if let Some((topic, partition)) = log.rsplit_once('-') {
+            text.push_str(&format!("{topic} {partition} {offset}\n"));
+        }
+    }
+    text
 }
 
 fn read_offsets(disk: &dyn Disk, path: &Path) -> io::Result<Vec<(String, i64)>> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::METADATA_TOPIC;
-use super::checkpoint_files::{self, Checkpoint, Checkpoints};
+use super::checkpoint_files::{self, Checkpoint, Checkpoints, CleanedOffsets};
 use super::disk::{Disk, read_whole, write_whole};
 use super::faults::Health;
 use crate::error::StorageError;
@@ -32,6 +32,7 @@ pub(super) struct Dir {
 #[derive(Default)]
 pub(super) struct DirState {
     pub checkpoints: Checkpoints,
+    pub cleaned: CleanedOffsets,
     /// How many logs this process has put or found here.
     pub logs: usize,
     /// The checkpoints are newer than the files.
@@ -45,9 +46,12 @@ impl Dir {
             health.take_offline(StorageError::io("open", &path, error));
             false
         });
-        let checkpoints =
-            if health.is_offline() { Checkpoints::new() } else { checkpoint_files::read(disk, &path) };
-        let state = Mutex::new(DirState { checkpoints, ..DirState::default() });
+        let mut state = DirState::default();
+        if !health.is_offline() {
+            state.checkpoints = checkpoint_files::read(disk, &path);
+            state.cleaned = checkpoint_files::read_cleaned(disk, &path);
+        }
+        let state = Mutex::new(state);
         Self { path, was_clean, health, state, _lock: lock }
     }
 
@@ -82,6 +86,14 @@ impl Dir {
             .map_err(|error| StorageError::io("write checkpoints in", &self.path, error))?;
         state.are_unwritten = false;
         Ok(())
+    }
+
+    /// Notes up to where a log was compacted.
+    pub fn note_cleaned(&self, id: &LogId, offset: i64, disk: &dyn Disk) -> Result<(), StorageError> {
+        let mut state = self.state();
+        state.cleaned.insert(id.dir_name(), offset);
+        checkpoint_files::write_cleaned(disk, &self.path, &state.cleaned)
+            .map_err(|error| StorageError::io("write checkpoints in", &self.path, error))
     }
 
     /// The next start may believe what it finds.

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A file system. Paths are whole paths.
 pub(crate) trait Disk: Send + Sync {
@@ -35,6 +36,8 @@ pub(crate) trait DiskFile: Send + Sync {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
     fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<()>;
     fn set_size(&self, size: u64) -> io::Result<()>;
+    /// Sets the time that `modified_ms` gives.
+    fn set_modified_ms(&self, at_ms: i64) -> io::Result<()>;
     /// Waits until data and size are on the platter.
     fn sync(&self) -> io::Result<()>;
 }
@@ -121,6 +124,11 @@ impl DiskFile for OsFile {
 
     fn set_size(&self, size: u64) -> io::Result<()> {
         self.0.set_len(size)
+    }
+
+    fn set_modified_ms(&self, at_ms: i64) -> io::Result<()> {
+        let since = Duration::from_millis(u64::try_from(at_ms).unwrap_or(0));
+        self.0.set_modified(std::time::UNIX_EPOCH + since)
     }
 
     fn sync(&self) -> io::Result<()> {

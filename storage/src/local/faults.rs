@@ -244,6 +244,10 @@ impl DiskFile for WatchedFile {
         self.run(|file| file.set_size(size))
     }
 
+    fn set_modified_ms(&self, at_ms: i64) -> io::Result<()> {
+        self.run(|file| file.set_modified_ms(at_ms))
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.run(|file| file.sync())
     }

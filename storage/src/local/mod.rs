@@ -2,8 +2,9 @@
 //!
 //! Enters: placed batches. Leaves: offsets and bytes of the `.log` files. Only this folder touches files.
 //!
-//! `store` is one log, `segment`, `index`, `txn_index` and `scan` its files, `cold` a read of them, `recovery`,
-//! `recall` and `swap` their opening;
+//! `store` is one log, `segment`, `index`, `txn_index` and `scan` its files, `cold` a read of them, `source` a
+//! walk through one, `recovery`,
+//! `recall` and `swap` their opening; `replace` puts what compaction leaves into their place;
 //! `checkpoint_files` and `partition_metadata` the small ones; `open_files` bounds what is open; `doomed` is on its
 //! way out; `dirs` is a log directory, `disk` the file system, `faults` what its errors mean.
 
@@ -18,8 +19,10 @@ mod open_files;
 mod partition_metadata;
 mod recall;
 mod recovery;
+mod replace;
 mod scan;
 mod segment;
+mod source;
 mod store;
 mod swap;
 #[cfg(test)]
@@ -136,15 +139,30 @@ impl LocalEngine {
     pub fn open_log(&self, id: &LogId, options: &LogOptions) -> Result<Opened, StorageError> {
         let (home, exists) = self.place(id)?;
         let (dir, name) = (&self.dirs[home], id.dir_name());
-        let checkpoint = {
+        let (checkpoint, cleaned_to) = {
             let mut state = dir.state();
             state.logs += 1;
+            if !exists {
+                // Of an earlier topic of this name.
+                state.cleaned.remove(&name);
+            }
             let known = state.checkpoints.get(&name).copied();
-            if exists { known.unwrap_or_default() } else { Checkpoint::default() }
+            let checkpoint = if exists { known.unwrap_or_default() } else { Checkpoint::default() };
+            (checkpoint, state.cleaned.get(&name).copied())
         };
         let path = dir.path.join(name);
-        let opened = recovery::open(id, path, self.files.clone(), checkpoint, dir.was_clean, options)?;
-        Ok(Opened { home, ..opened })
+        // Compaction may have removed batches anywhere.
+        let may_have_gaps = options.cleanup_compact || cleaned_to.is_some();
+        let opened =
+            recovery::open(id, path, self.files.clone(), checkpoint, dir.was_clean, may_have_gaps, options)?;
+        Ok(Opened { home, cleaned_to, ..opened })
+    }
+
+    /// Notes where a compaction of the log has ended.
+    pub fn note_cleaned(&self, id: &LogId, home: usize, offset: i64) -> Result<(), StorageError> {
+        let Some(dir) = self.dirs.get(home) else { return Ok(()) };
+        dir.check()?;
+        dir.note_cleaned(id, offset, self.files.disk())
     }
 
     /// The directory that a log has, or will have.
@@ -200,7 +218,11 @@ impl LocalEngine {
     pub fn delete(&self, id: &LogId, remove_at_ms: i64) -> Result<(), StorageError> {
         let Some(at) = self.find(id)? else { return Ok(()) };
         let (dir, name) = (&self.dirs[at], id.dir_name());
-        dir.state().checkpoints.remove(&name);
+        {
+            let mut state = dir.state();
+            state.checkpoints.remove(&name);
+            state.cleaned.remove(&name);
+        }
         self.doom(dir, &name, id.topic_id, remove_at_ms)
     }
 

@@ -1,7 +1,7 @@
 //! A bound on the files that are open at once: who was used longest ago is closed, and opened again when it is needed.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -64,7 +64,7 @@ impl OpenFiles {
             return Ok(open.clone());
         }
         let opened = match &current.moved_to {
-            Some(path) => self.disk.open(path, Create::Never)?,
+            Some(path) => self.disk.open(path, create)?,
             None => self.disk.open(&slot.path, create)?,
         };
         current.file = Some(opened.clone());
@@ -73,14 +73,34 @@ impl OpenFiles {
         Ok(opened)
     }
 
+    /// One that nobody had yet.
+    pub fn next_number(&self) -> u64 {
+        self.uses.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Gives the file another name. Whoever holds it reads on.
     pub fn rename(&self, file: &CachedFile, to: PathBuf) -> io::Result<()> {
         let mut current = file.0.lock();
         let from = current.moved_to.as_deref().unwrap_or(&file.0.path);
         self.disk.rename(from, &to)?;
         // Opened again only if somebody still reads it.
-        *current = SlotState { file: None, moved_to: Some(to) };
+        let moved_to = (to != file.0.path).then_some(to);
+        *current = SlotState { file: None, moved_to };
         Ok(())
+    }
+
+    /// Gives the file the name that it was made with, if it still has this one. False when it is neither here nor there.
+    pub fn settle(&self, file: &CachedFile, from: &Path) -> io::Result<bool> {
+        let mut current = file.0.lock();
+        if current.moved_to.as_deref() != Some(from) {
+            return Ok(false);
+        }
+        match self.disk.rename(from, &file.0.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            renamed => renamed?,
+        }
+        current.moved_to = None;
+        Ok(true)
     }
 
     fn admit(&self, slot: &Arc<Slot>) {
@@ -105,8 +125,19 @@ impl CachedFile {
         Self(Arc::new(Slot { path, last_use: AtomicU64::new(0), state: Mutex::default() }))
     }
 
-    /// The name that it was made with.
-    pub fn path(&self) -> &std::path::Path {
+    /// A file that has another name for now.
+    pub fn moved(path: PathBuf, to: PathBuf) -> Self {
+        let state = Mutex::new(SlotState { file: None, moved_to: Some(to) });
+        Self(Arc::new(Slot { path, last_use: AtomicU64::new(0), state }))
+    }
+
+    /// Whether it has another name than its own.
+    pub fn is_moved(&self) -> bool {
+        self.0.lock().moved_to.is_some()
+    }
+
+    /// The name that it was made with: its own.
+    pub fn path(&self) -> &Path {
         &self.0.path
     }
 }

@@ -34,6 +34,7 @@ pub(crate) fn open(
     files: Arc<OpenFiles>,
     checkpoint: Checkpoint,
     is_clean: bool,
+    may_have_gaps: bool,
     options: &LogOptions,
 ) -> Result<Opened, StorageError> {
     let mut recovery = Recovery {
@@ -50,7 +51,7 @@ pub(crate) fn open(
         recovery_point: if is_clean { i64::MAX } else { checkpoint.recovery_point },
         start_offset: checkpoint.start_offset,
         index_interval: options.index_interval_bytes,
-        may_have_gaps: options.cleanup_compact,
+        may_have_gaps,
     };
     recovery.list()?;
     recovery.load_epochs();
@@ -339,6 +340,7 @@ impl Recovery {
             start_offset,
             end_offset,
             recovery_point: self.recovery_point.min(end_offset),
+            cleaned_to: None,
             snapshot_offset: self.snapshot_offset,
             producers: self.producers,
             epochs: self.epochs,

@@ -42,7 +42,19 @@ pub(crate) struct Segment {
 impl Segment {
     /// A segment without looking at its files: those of a new one are there with `create`.
     pub fn new(dir: &Path, base_offset: i64, now_ms: i64) -> Self {
-        let file = |suffix| CachedFile::new(segment_path(dir, base_offset, suffix));
+        Self::of(base_offset, now_ms, |suffix| CachedFile::new(segment_path(dir, base_offset, suffix)))
+    }
+
+    /// The same, whose files have this behind their names for now.
+    pub fn named(dir: &Path, base_offset: i64, now_ms: i64, ending: &str) -> Self {
+        Self::of(base_offset, now_ms, |suffix| {
+            let path = segment_path(dir, base_offset, suffix);
+            let now = with_ending(&path, ending);
+            CachedFile::moved(path, now)
+        })
+    }
+
+    fn of(base_offset: i64, now_ms: i64, file: impl Fn(&str) -> CachedFile) -> Self {
         Self {
             log: file(".log"),
             index_file: file(".index"),
@@ -73,6 +85,11 @@ impl Segment {
         Ok(())
     }
 
+    /// The files that it is made of; the last may not be there.
+    pub fn files(&self) -> [&CachedFile; 4] {
+        [&self.log, &self.index_file, &self.time_index_file, self.txn_index.file()]
+    }
+
     /// Its files, and the snapshot of the producers at its start, of which some may not be there.
     pub fn into_files(self) -> [CachedFile; 5] {
         let snapshot = self.log.path().with_extension("snapshot");
@@ -101,6 +118,8 @@ impl Segment {
             bytes: self.size(),
             max_timestamp: self.max.0,
             modified_ms: self.modified_ms,
+            first_timestamp: self.rolling.first_timestamp.unwrap_or(-1),
+            index_bytes: (u64::from(self.index.len()) * 8).max(u64::from(self.time_index.len()) * 12),
         }
     }
 
@@ -298,6 +317,13 @@ pub(crate) fn lookup_position(
 /// `00000000000000000042.log` and the like.
 pub(crate) fn segment_path(dir: &Path, base_offset: i64, suffix: &str) -> PathBuf {
     dir.join(format!("{base_offset:020}{suffix}"))
+}
+
+/// A path with something behind it.
+pub(crate) fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(ending);
+    path.into()
 }
 
 /// The base offset and the suffix of a segment file's name.

@@ -9,7 +9,7 @@ use super::cold::{self, SegmentView};
 use super::disk::{Create, Disk, DiskFile, write_whole};
 use super::open_files::{CachedFile, OpenFiles};
 use super::partition_metadata;
-use super::segment::{SEGMENT_SUFFIXES, Segment, parse_segment_name, segment_path};
+use super::segment::{SEGMENT_SUFFIXES, Segment, parse_segment_name, segment_path, with_ending};
 use super::swap::DELETED;
 use super::txn_index::{self, TxnIndexView};
 use crate::aborted::AbortedTransaction;
@@ -19,8 +19,8 @@ use crate::options::{LogId, LogOptions};
 use crate::store::{ColdRead, Extent, Flush, LogStore, Note, Placed, Read, ReadLimits, Records, Submitted};
 
 pub(crate) const EPOCHS_FILE: &str = "leader-epoch-checkpoint";
-/// A read looks into at most so many segments for the next batch; more than a few empty ones in a row are not seen.
-const SEGMENTS_PER_READ: usize = 16;
+/// A read looks into at most so many segments for the next batch.
+const SEGMENTS_PER_READ: usize = 2;
 
 pub(crate) struct LocalStore {
     id: LogId,
@@ -32,7 +32,7 @@ pub(crate) struct LocalStore {
     /// Snapshots of producers that were written since the last flush.
     unsynced_snapshots: Vec<i64>,
     /// Files were made since the directory was synced.
-    is_dir_dirty: bool,
+    pub(super) is_dir_dirty: bool,
     /// After a failed sync nobody knows what is on the disk: only a restart, which reads it again, may say so.
     has_sync_failed: Arc<AtomicBool>,
 }
@@ -88,16 +88,15 @@ impl LocalStore {
         let remove_at_ms = now_ms.saturating_add(options.file_delete_delay_ms);
         for segment in gone {
             for file in segment.into_files() {
-                self.retire_file(&file, remove_at_ms);
+                self.retire_file(&file, DELETED, remove_at_ms);
             }
         }
     }
 
-    fn retire_file(&self, file: &CachedFile, remove_at_ms: i64) {
-        let mut to = file.path().as_os_str().to_owned();
-        to.push(DELETED);
-        match self.files.rename(file, to.clone().into()) {
-            Ok(()) => self.files.doomed.add_file(to.into(), remove_at_ms),
+    pub(super) fn retire_file(&self, file: &CachedFile, ending: &str, remove_at_ms: i64) {
+        let to = with_ending(file.path(), ending);
+        match self.files.rename(file, to.clone()) {
+            Ok(()) => self.files.doomed.add_file(to, remove_at_ms),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             // It lies before the log's start from now on, and the next start removes it.
             Err(error) => tracing::warn!(path = %file.path().display(), %error, "could not rename"),
@@ -168,8 +167,9 @@ impl LogStore for LocalStore {
 
     fn read(&mut self, from: i64, limits: ReadLimits) -> Result<Read, StorageError> {
         let after = self.segments.partition_point(|segment| segment.base_offset() <= from);
-        let views = self.segments[after.saturating_sub(1)..].iter().take(SEGMENTS_PER_READ);
-        let views: Vec<_> = views.map(SegmentView::of).collect();
+        // Compaction may have emptied some. The first that is not may end before `from`, the next has what follows.
+        let filled = self.segments[after.saturating_sub(1)..].iter().filter(|segment| segment.size() > 0);
+        let views: Vec<_> = filled.take(SEGMENTS_PER_READ).map(SegmentView::of).collect();
         if views.is_empty() {
             return Ok(Read::Ready(Records::none(from)));
         }

@@ -10,9 +10,9 @@ use super::scan::Scanner;
 use super::segment::parse_segment_name;
 use crate::batch_info::crc_matches;
 
-const CLEANED: &str = ".cleaned";
+pub(crate) const CLEANED: &str = ".cleaned";
 pub(crate) const DELETED: &str = ".deleted";
-const SWAP: &str = ".swap";
+pub(crate) const SWAP: &str = ".swap";
 /// Snapshots of the metadata log on their way out: whoever keeps that log removes them.
 const DELETED_CHECKPOINT: &str = ".checkpoint.deleted";
 const TEMPORARY: &str = ".tmp";
@@ -70,7 +70,8 @@ fn replaced(disk: &dyn Disk, dir: &Path, names: &[String]) -> io::Result<Option<
         if position < size {
             return Ok(None);
         }
-        (first, end) = (first.min(base_offset), end.max(next_offset));
+        // One without batches replaces at least its namesake.
+        (first, end) = (first.min(base_offset), end.max(next_offset).max(base_offset.saturating_add(1)));
     }
     Ok(Some((first, end)))
 }
@@ -87,7 +88,7 @@ fn swap(disk: &dyn Disk, dir: &Path, names: &[String], first: i64, end: i64) -> 
             disk.rename(&dir.join(name), &dir.join(finished))?;
         }
     }
-    tracing::info!(dir = %dir.display(), first, end, "finished a compaction that Kafka had begun");
+    tracing::info!(dir = %dir.display(), first, end, "finished a compaction that a crash had interrupted");
     Ok(())
 }
 

@@ -101,6 +101,11 @@ impl TxnIndex {
     }
 
     /// The file, which may not be there.
+    pub fn file(&self) -> &CachedFile {
+        &self.file
+    }
+
+    /// The same, for the last time.
     pub fn into_file(self) -> CachedFile {
         self.file
     }

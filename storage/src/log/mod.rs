@@ -5,12 +5,14 @@
 //! A log costs nothing until it is used: no file, no directory, no thread.
 
 mod append;
+mod compact;
 mod maintain;
 mod read;
 mod tail;
 mod time;
 mod transactions;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::commit::Promise;
@@ -26,6 +28,7 @@ use tail::Tail;
 pub(crate) use tail::TailBudget;
 
 pub use append::{AppendContext, Appended, Origin};
+pub use compact::{Compacted, CompactionCandidate, CompactionLimits, Pace};
 pub use time::TimestampOffset;
 
 /// What an engine finds when it opens a log.
@@ -35,6 +38,8 @@ pub(crate) struct Opened {
     pub end_offset: i64,
     /// Up to here the data is on the disk for sure.
     pub recovery_point: i64,
+    /// Where the last compaction ended, when there was one.
+    pub cleaned_to: Option<i64>,
     /// Of the snapshot that `producers` was built from.
     pub snapshot_offset: i64,
     pub producers: Producers,
@@ -52,6 +57,8 @@ pub struct Log {
     inner: Mutex<Inner>,
     /// Held while the disk syncs: what one flush has taken on, another must not report as done.
     flush_turn: Mutex<()>,
+    /// A pass is under way: its files would be another one's, too.
+    is_compacting: AtomicBool,
 }
 
 /// Where a log begins and ends.
@@ -85,6 +92,7 @@ pub(crate) struct OpenLog {
     start_offset: i64,
     end_offset: i64,
     recovery_point: i64,
+    cleaned_to: Option<i64>,
     /// When the oldest write that is not flushed happened.
     unflushed_since_ms: Option<i64>,
     unflushed_bytes: u64,
@@ -105,6 +113,7 @@ impl Log {
             shared,
             inner: Mutex::new(Inner { options, state: State::Closed }),
             flush_turn: Mutex::new(()),
+            is_compacting: AtomicBool::new(false),
         }
     }
 
@@ -211,6 +220,7 @@ impl OpenLog {
             start_offset: opened.start_offset,
             end_offset: opened.end_offset,
             recovery_point: opened.recovery_point,
+            cleaned_to: opened.cleaned_to,
             unflushed_since_ms: None,
             unflushed_bytes: 0,
             waiting: Vec::new(),

@@ -82,6 +82,13 @@ impl Tail {
         Some(gathered.finish())
     }
 
+    /// What lies before `offset` is kept elsewhere, in another form.
+    pub fn forget_before(&mut self, offset: i64) {
+        let count = self.batches.partition_point(|batch| batch.info.base_offset < offset);
+        let bytes = self.batches.drain(..count).map(|batch| batch.bytes.len()).sum();
+        self.forget(bytes);
+    }
+
     /// Gives everything back.
     pub fn clear(&mut self) {
         self.batches = VecDeque::new();

@@ -2,6 +2,8 @@
 //!
 //! Enters: placed batches. Leaves: the same shared bytes. A restart finds nothing.
 
+mod replace;
+
 use bytes::Bytes;
 
 use crate::aborted::{AbortedTransaction, select};
@@ -38,14 +40,22 @@ impl Segment {
         self.batches.last().map_or(self.rolling.base_offset, |batch| batch.info.next_offset())
     }
 
-    fn extent(&self) -> Extent {
+    fn extent(&self, next_offset: i64) -> Extent {
         Extent {
             base_offset: self.rolling.base_offset,
-            next_offset: self.next_offset(),
+            next_offset,
             bytes: self.rolling.bytes,
             max_timestamp: self.max_timestamp,
             modified_ms: self.modified_ms,
+            first_timestamp: self.rolling.first_timestamp.unwrap_or(-1),
+            index_bytes: 0,
         }
+    }
+
+    fn push(&mut self, batch: Placed) {
+        self.rolling.took(&batch.info);
+        self.max_timestamp = self.max_timestamp.max(batch.info.max_timestamp);
+        self.batches.push(batch);
     }
 }
 
@@ -82,18 +92,18 @@ impl LogStore for MemoryStore {
         let active = self.active();
         active.modified_ms = now_ms;
         for batch in batches {
-            active.rolling.took(&batch.info);
-            active.max_timestamp = active.max_timestamp.max(batch.info.max_timestamp);
             let is_small = batch.bytes.len() < SHARE_MIN_BYTES;
             let bytes = if is_small { Bytes::copy_from_slice(&batch.bytes) } else { batch.bytes.clone() };
-            active.batches.push(Placed { info: batch.info, bytes });
+            active.push(Placed { info: batch.info, bytes });
         }
         Ok(Submitted { commit: Commit::ready(), rolled_at })
     }
 
     fn read(&mut self, from: i64, limits: ReadLimits) -> Result<Read, StorageError> {
         let at = self.segments.partition_point(|segment| segment.next_offset() <= from);
-        let Some(segment) = self.segments.get(at) else { return Ok(Read::Ready(Records::none(from))) };
+        // Compaction may have emptied some.
+        let segment = self.segments[at..].iter().find(|segment| !segment.batches.is_empty());
+        let Some(segment) = segment else { return Ok(Read::Ready(Records::none(from))) };
         let first = segment.batches.partition_point(|batch| batch.info.last_offset < from);
         let mut gathered = Gathered::new(from, limits);
         for batch in &segment.batches[first..] {
@@ -115,7 +125,10 @@ impl LogStore for MemoryStore {
     }
 
     fn extents(&mut self) -> Result<Vec<Extent>, StorageError> {
-        Ok(self.segments.iter().map(Segment::extent).collect())
+        let end_offset = self.active().next_offset();
+        let ends =
+            self.segments.iter().skip(1).map(|segment| segment.rolling.base_offset).chain([end_offset]);
+        Ok(self.segments.iter().zip(ends).map(|(segment, end)| segment.extent(end)).collect())
     }
 
     fn seek_time(&mut self, base_offset: i64, timestamp: i64) -> Result<i64, StorageError> {

@@ -476,6 +476,13 @@ impl DiskFile for SimulatedFile {
         Ok(())
     }
 
+    fn set_modified_ms(&self, at_ms: i64) -> io::Result<()> {
+        let mut world = self.disk.world();
+        world.change(false)?;
+        world.file(self.node).modified_ms = at_ms;
+        Ok(())
+    }
+
     fn sync(&self) -> io::Result<()> {
         let mut world = self.disk.world();
         world.change(false)?;
