@@ -107,20 +107,13 @@ impl Names {
         self.unsynced.clear();
     }
 
-    /// Nothing of what was not synced, its beginning, any of it, or all.
+    /// Nothing of what was not synced, its beginning, or all. File systems keep the order of a directory's changes.
     fn after_power_cut(&self, random: &mut Random) -> BTreeMap<String, usize> {
         let mut names = self.synced.clone();
-        let kind = random.below(4);
-        let count = match kind {
-            0 => 0,
-            1 => random.below(self.unsynced.len() as u64 + 1) as usize,
-            _ => self.unsynced.len(),
-        };
-        for change in &self.unsynced[..count] {
-            if kind != 2 || random.is_one_in(2) {
-                change.make(&mut names);
-            }
-        }
+        let all = self.unsynced.len();
+        let some = random.below(all as u64 + 1) as usize;
+        let count = random.pick(&[0, some, all]);
+        self.unsynced[..count].iter().for_each(|change| change.make(&mut names));
         names
     }
 }
