@@ -5,6 +5,7 @@ mod model;
 mod random;
 mod simulated_disk;
 mod transactions;
+mod world;
 
 use std::path::Path;
 use std::sync::Arc;

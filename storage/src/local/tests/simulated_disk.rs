@@ -47,6 +47,8 @@ pub(super) struct World {
     /// What was read, and the most that was asked for at once.
     pub bytes_read: u64,
     pub largest_read: usize,
+    /// So often the fault has struck.
+    pub hits: usize,
     is_dead: bool,
 }
 
@@ -157,6 +159,7 @@ impl Default for World {
             unreadable: BTreeSet::new(),
             bytes_read: 0,
             largest_read: 0,
+            hits: 0,
             is_dead: false,
         }
     }
@@ -257,21 +260,31 @@ impl World {
         }
         self.operations += 1;
         match &self.fault {
-            Some((range, fault)) if range.contains(&self.operations) => match fault {
-                Fault::Crash => {
-                    self.is_dead = true;
-                    Err((true, io::Error::other("crash")))
+            Some((range, fault)) if range.contains(&self.operations) => {
+                let fault = *fault;
+                if fault == Fault::Full && !needs_space {
+                    return Ok(());
                 }
-                Fault::Error => Err((true, io::Error::other("failed"))),
-                Fault::Full if needs_space => Err((true, io::ErrorKind::StorageFull.into())),
-                Fault::Full => Ok(()),
-            },
+                self.hits += 1;
+                self.is_dead |= fault == Fault::Crash;
+                let error = match fault {
+                    Fault::Crash => io::Error::other("crash"),
+                    Fault::Error => io::Error::other("failed"),
+                    Fault::Full => io::ErrorKind::StorageFull.into(),
+                };
+                Err((true, error))
+            }
             _ => Ok(()),
         }
     }
 
     fn change(&mut self, needs_space: bool) -> io::Result<()> {
         self.operation(needs_space).map_err(|(_, error)| error)
+    }
+
+    /// Whether a crash has come.
+    pub fn is_dead(&self) -> bool {
+        self.is_dead
     }
 
     fn copy(&self, node: usize, random: &mut Option<Random>, next: &mut World) -> usize {

@@ -1,0 +1,114 @@
+//! The process ends, or the machine does, and the next one finds what is left.
+
+use super::check::read_all;
+use super::ledger::Ledger;
+use super::{Run, open};
+use crate::Log;
+use crate::local::tests::simulated_disk::{Fault, Left};
+
+impl Run {
+    /// After a clean stop, a crash of the process, or one of the machine.
+    pub(super) fn restart(&mut self) {
+        if self.disk.is_none() {
+            return;
+        }
+        let left = match self.random.below(3) {
+            0 => {
+                self.note("stop cleanly");
+                match self.logs.close(self.now_ms) {
+                    Ok(()) => {
+                        for ledger in &mut self.ledgers {
+                            (ledger.flushed, ledger.checkpointed_start) = (ledger.end, ledger.start);
+                        }
+                    }
+                    Err(error) => self.accept_late(&error),
+                }
+                Left::Some(self.random.next())
+            }
+            1 => Left::All,
+            _ => Left::Some(self.random.next()),
+        };
+        self.go_on_with(left);
+    }
+
+    /// A fault has ended the process or the machine.
+    pub(super) fn restart_dead(&mut self) {
+        let left = if self.random.is_one_in(2) { Left::All } else { Left::Some(self.random.next()) };
+        self.go_on_with(left);
+    }
+
+    fn go_on_with(&mut self, mut left: Left) {
+        let mut is_whole = left == Left::All;
+        for crash in 0.. {
+            self.note(&format!("restart {left:?}"));
+            let Some(disk) = &self.disk else { return };
+            let disk = disk.after_crash(left);
+            // The recovery may crash as well.
+            if self.setting.has_faults && crash < 3 && self.random.is_one_in(3) {
+                let at = self.random.between(1, 30) as usize;
+                disk.world().fault = Some((at..=at, Fault::Crash));
+            }
+            self.disk = Some(disk.clone());
+            let opened = open(&disk, &self.setting);
+            let starts = opened.and_then(|logs| {
+                self.logs = logs;
+                (0..self.ledgers.len()).try_for_each(|at| self.log(at).start_offset().map(|_| ()))
+            });
+            match starts {
+                Ok(()) => break,
+                Err(error) => assert!(disk.world().is_dead(), "{error}"),
+            }
+            left = if self.random.is_one_in(2) { Left::All } else { Left::Some(self.random.next()) };
+            is_whole &= left == Left::All;
+        }
+        for at in 0..self.ledgers.len() {
+            let log = self.log(at);
+            self.ledgers[at].go_on(&log, is_whole);
+        }
+        if self.disk.as_ref().is_some_and(|disk| disk.world().is_dead()) {
+            return self.restart_dead();
+        }
+        for at in 0..self.ledgers.len() {
+            self.check_all(at);
+        }
+    }
+}
+
+impl Ledger {
+    /// Takes over what the log says after a restart, where it may say several things.
+    fn go_on(&mut self, log: &Log, is_whole: bool) {
+        if !is_whole {
+            self.had_power_cut |= self.flushed < self.end || self.start > 0;
+        }
+        self.epochs_from = self.epochs_from.max(self.start);
+        let (start, end) = (log.start_offset().unwrap(), log.end_offset().unwrap());
+        let promised = if is_whole { self.end } else { self.flushed };
+        let possible = self.maybe.last().map_or(self.end, |last| last.last_offset + 1);
+        assert!((promised..=possible).contains(&end), "{end}, not {promised} to {possible}");
+        let latest_start = self.start.max(self.start_maybe);
+        assert!(
+            (self.checkpointed_start..=latest_start).contains(&start),
+            "starts at {start}, not {} to {latest_start}",
+            self.checkpointed_start
+        );
+        if !is_whole {
+            // What lies before the start may be gone, and with it what was known of it.
+            self.known_from = self.known_from.max(latest_start).min(end);
+        }
+        self.written.append(&mut self.maybe);
+        for lost in self.written.iter().filter(|batch| batch.base_offset >= end) {
+            // The client sends again what was lost, in a new epoch.
+            if let Some(producer) = lost.sent.and_then(|sent| self.producers.get_mut(&sent.id)) {
+                (producer.epoch, producer.next_sequence) = (producer.epoch + 1, 0);
+            }
+        }
+        self.written.retain(|batch| batch.base_offset < end);
+        let is_whole_batch = self.written.last().is_some_and(|last| last.last_offset + 1 == end);
+        assert!(end == start || is_whole_batch, "{end} is within a batch");
+        (self.start, self.end, self.flushed) = (start, end, self.flushed.min(end));
+        (self.start_maybe, self.has_sync_failed) = (start, false);
+        self.on_disk_from = self.on_disk_from.max(latest_start);
+        self.in_flux_below = 0;
+        let _ = read_all(log);
+    }
+}
