@@ -1,6 +1,6 @@
 //! One log directory: its lock, its checkpoints, whether the last process left it in order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,10 @@ pub(super) struct DirState {
     pub logs: usize,
     /// The checkpoints are newer than the files.
     pub are_unwritten: bool,
+    /// So are those of compaction.
+    is_cleaned_unwritten: bool,
+    /// Names of logs that are gone and that the files may still know.
+    forgotten: HashSet<String>,
 }
 
 impl Dir {
@@ -84,7 +88,11 @@ impl Dir {
         }
         checkpoint_files::write(disk, &self.path, &state.checkpoints)
             .map_err(|error| StorageError::io("write checkpoints in", &self.path, error))?;
+        if state.is_cleaned_unwritten {
+            self.write_cleaned(&mut state, disk)?;
+        }
         state.are_unwritten = false;
+        state.forgotten.clear();
         Ok(())
     }
 
@@ -92,8 +100,37 @@ impl Dir {
     pub fn note_cleaned(&self, id: &LogId, offset: i64, disk: &dyn Disk) -> Result<(), StorageError> {
         let mut state = self.state();
         state.cleaned.insert(id.dir_name(), offset);
+        self.write_cleaned(&mut state, disk)
+    }
+
+    fn write_cleaned(&self, state: &mut DirState, disk: &dyn Disk) -> Result<(), StorageError> {
+        state.is_cleaned_unwritten = true;
         checkpoint_files::write_cleaned(disk, &self.path, &state.cleaned)
-            .map_err(|error| StorageError::io("write checkpoints in", &self.path, error))
+            .map_err(|error| StorageError::io("write checkpoints in", &self.path, error))?;
+        state.is_cleaned_unwritten = false;
+        Ok(())
+    }
+
+    /// The log of this name is gone.
+    pub fn forget(&self, name: &str) {
+        let mut state = self.state();
+        state.checkpoints.remove(name);
+        state.is_cleaned_unwritten |= state.cleaned.remove(name).is_some();
+        state.forgotten.insert(name.to_owned());
+    }
+
+    /// Another log of this name begins: what the files say of an earlier one must not be taken for its own after a crash.
+    pub fn begin(&self, name: &str, disk: &dyn Disk) -> Result<(), StorageError> {
+        let mut state = self.state();
+        let has_cleaned = state.cleaned.remove(name).is_some();
+        let is_known = state.checkpoints.remove(name).is_some() || state.forgotten.contains(name);
+        if !is_known && !has_cleaned {
+            return Ok(());
+        }
+        state.is_cleaned_unwritten |= has_cleaned;
+        state.are_unwritten = true;
+        drop(state);
+        self.write_checkpoints(disk)
     }
 
     /// The next start may believe what it finds.

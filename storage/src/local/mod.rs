@@ -139,16 +139,13 @@ impl LocalEngine {
     pub fn open_log(&self, id: &LogId, options: &LogOptions) -> Result<Opened, StorageError> {
         let (home, exists) = self.place(id)?;
         let (dir, name) = (&self.dirs[home], id.dir_name());
+        if !exists {
+            dir.begin(&name, self.files.disk())?;
+        }
         let (checkpoint, cleaned_to) = {
             let mut state = dir.state();
             state.logs += 1;
-            if !exists {
-                // Of an earlier topic of this name.
-                state.cleaned.remove(&name);
-            }
-            let known = state.checkpoints.get(&name).copied();
-            let checkpoint = if exists { known.unwrap_or_default() } else { Checkpoint::default() };
-            (checkpoint, state.cleaned.get(&name).copied())
+            (state.checkpoints.get(&name).copied().unwrap_or_default(), state.cleaned.get(&name).copied())
         };
         let path = dir.path.join(name);
         // Compaction may have removed batches anywhere.
@@ -218,11 +215,6 @@ impl LocalEngine {
     pub fn delete(&self, id: &LogId, remove_at_ms: i64) -> Result<(), StorageError> {
         let Some(at) = self.find(id)? else { return Ok(()) };
         let (dir, name) = (&self.dirs[at], id.dir_name());
-        {
-            let mut state = dir.state();
-            state.checkpoints.remove(&name);
-            state.cleaned.remove(&name);
-        }
         self.doom(dir, &name, id.topic_id, remove_at_ms)
     }
 
@@ -236,6 +228,7 @@ impl LocalEngine {
         }
         let to = dir.path.join(format!("{}.{}{DELETE_SUFFIX}", &name[..length], id.simple()));
         self.files.disk().rename(&from, &to).map_err(|error| StorageError::io("rename", &from, error))?;
+        dir.forget(name);
         self.files.doomed.add_dir(to, remove_at_ms);
         Ok(())
     }

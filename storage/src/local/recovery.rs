@@ -22,6 +22,7 @@ use crate::error::StorageError;
 use crate::log::Opened;
 use crate::options::{LogId, LogOptions};
 use crate::producers::Producers;
+use crate::store::{LogStore, Note};
 
 /// No index, snapshot or checkpoint file of a log is larger.
 const SMALL_FILE_MAX_BYTES: u64 = 256 << 20;
@@ -41,6 +42,7 @@ pub(crate) fn open(
         store: LocalStore::empty(id.clone(), dir, files),
         producers: Producers::default(),
         epochs: Epochs::default(),
+        epochs_on_disk: Epochs::default(),
         snapshots: Vec::new(),
         snapshot_offset: 0,
         transactions: Producers::default(),
@@ -69,6 +71,7 @@ struct Recovery {
     store: LocalStore,
     producers: Producers,
     epochs: Epochs,
+    epochs_on_disk: Epochs,
     /// Offsets of the snapshot files, ascending.
     snapshots: Vec<i64>,
     /// Where `producers` stands before the walk.
@@ -158,6 +161,7 @@ impl Recovery {
         let read = read_whole(self.disk(), &path, SMALL_FILE_MAX_BYTES);
         if let Ok(Some(bytes)) = read {
             self.epochs = Epochs::decode(&String::from_utf8_lossy(&bytes)).unwrap_or_default();
+            self.epochs_on_disk = self.epochs.clone();
         }
     }
 
@@ -222,7 +226,8 @@ impl Recovery {
             self.store.next_offset = self.store.next_offset.max(segment.base_offset());
             let is_active = end == i64::MAX;
             let is_indexed = is_active || has_sane_end(segment, &self.store.files);
-            let must_check = is_active || end > self.recovery_point || !is_indexed;
+            // One that ends at the recovery point may have been sealed after it, and its last index entries lost.
+            let must_check = is_active || end >= self.recovery_point || !is_indexed;
             if !must_check && end <= known_to {
                 self.store.next_offset = end;
                 continue;
@@ -328,6 +333,11 @@ impl Recovery {
         let end_offset = self.store.next_offset.max(start_offset);
         self.store.next_offset = end_offset;
         self.epochs.truncate_from_end(end_offset);
+        if self.epochs != self.epochs_on_disk {
+            // After a clean stop nobody would find it out again.
+            let noted = self.store.note(Note::Epochs(&self.epochs.encode()));
+            noted.unwrap_or_else(|error| tracing::warn!(%error, "the leader epochs are not written yet"));
+        }
         self.producers.committed_up_to(end_offset);
         if let Some((_, sealed)) = self.store.segments.split_last_mut() {
             sealed.iter_mut().for_each(|segment| segment.txn_index.seal());

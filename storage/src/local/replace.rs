@@ -259,7 +259,9 @@ impl Drop for NewSegments {
 fn sync(segment: &mut Segment, modified_ms: i64, files: &OpenFiles) -> io::Result<()> {
     (segment.is_dirty, segment.is_index_dirty) = (true, true);
     files.get(&segment.log)?.set_modified_ms(modified_ms)?;
-    for file in segment.dirty_files(files)? {
+    let mut dirty = Vec::new();
+    segment.take_dirty_files(files, &mut dirty)?;
+    for file in dirty {
         DiskFile::sync(&*file)?;
     }
     Ok(())

@@ -37,6 +37,8 @@ pub(crate) struct Segment {
     pub is_index_dirty: bool,
     /// The file goes on behind the batches with space that was reserved.
     is_preallocated: bool,
+    /// The file goes on behind the last batch, because it could not be cut there.
+    must_trim: bool,
 }
 
 impl Segment {
@@ -70,6 +72,7 @@ impl Segment {
             is_dirty: false,
             is_index_dirty: false,
             is_preallocated: false,
+            must_trim: false,
         }
     }
 
@@ -150,7 +153,7 @@ impl Segment {
         };
         if let Err(error) = written {
             // What was written of it must not be found by a recovery. If this fails too, the next append writes over it.
-            let _ = file.set_size(self.size());
+            self.must_trim = file.set_size(self.size()).is_err();
             self.is_preallocated = false;
             return Err(failed(error));
         }
@@ -199,16 +202,20 @@ impl Segment {
 
     /// Gives back the space that was reserved.
     pub fn trim(&mut self, files: &OpenFiles) {
-        if !std::mem::take(&mut self.is_preallocated) {
-            return;
+        self.must_trim |= std::mem::take(&mut self.is_preallocated);
+        if let Err(error) = self.cut(files) {
+            // The next flush tries again, or a recovery does it.
+            tracing::warn!(segment = %self.log.path().display(), %error, "could not give back the space of a segment");
         }
-        match files.get(&self.log).and_then(|file| file.set_size(self.size())) {
-            Ok(()) => self.is_dirty = true,
-            // Recovery does it.
-            Err(error) => {
-                tracing::warn!(segment = %self.log.path().display(), %error, "could not give back the space of a segment")
-            }
+    }
+
+    /// Makes the file end where its batches do, where it must: a clean start believes in its size.
+    fn cut(&mut self, files: &OpenFiles) -> io::Result<()> {
+        if self.must_trim {
+            files.get(&self.log)?.set_size(self.size())?;
+            (self.must_trim, self.is_dirty) = (false, true);
         }
+        Ok(())
     }
 
     fn push_time_entry(&mut self) {
@@ -249,18 +256,25 @@ impl Segment {
         Ok(self.base_offset() + entry.map_or(0, |entry| i64::from(TimeEntry::decode(entry).offset)))
     }
 
-    /// The files that must be synced for this segment to be durable.
-    pub fn dirty_files(&mut self, files: &OpenFiles) -> io::Result<Vec<Arc<dyn DiskFile>>> {
-        let mut dirty = Vec::new();
+    /// Writes what waits, and says which files must be synced for this segment to be durable. After an error the next call
+    /// says the rest.
+    pub fn take_dirty_files(
+        &mut self,
+        files: &OpenFiles,
+        dirty: &mut Vec<Arc<dyn DiskFile>>,
+    ) -> io::Result<()> {
         self.write_indexes(files);
-        if std::mem::take(&mut self.is_dirty) {
+        self.cut(files)?;
+        if self.is_dirty {
             dirty.push(files.get(&self.log)?);
+            self.is_dirty = false;
         }
-        if std::mem::take(&mut self.is_index_dirty) {
+        if self.is_index_dirty {
             dirty.extend([files.get(&self.index_file)?, files.get(&self.time_index_file)?]);
+            self.is_index_dirty = false;
         }
         dirty.extend(self.txn_index.dirty_file(files)?);
-        Ok(dirty)
+        Ok(())
     }
 
     /// Takes the entries of the `.txnindex`. False when some of them cannot be right.

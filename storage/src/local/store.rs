@@ -31,6 +31,8 @@ pub(crate) struct LocalStore {
     pub next_offset: i64,
     /// Snapshots of producers that were written since the last flush.
     unsynced_snapshots: Vec<i64>,
+    /// What `leader-epoch-checkpoint` should say and does not yet.
+    unwritten_epochs: Option<String>,
     /// Files were made since the directory was synced.
     pub(super) is_dir_dirty: bool,
     /// After a failed sync nobody knows what is on the disk: only a restart, which reads it again, may say so.
@@ -47,6 +49,7 @@ impl LocalStore {
             segments: Vec::new(),
             next_offset: 0,
             unsynced_snapshots: Vec::new(),
+            unwritten_epochs: None,
             is_dir_dirty: false,
             has_sync_failed: Arc::new(AtomicBool::new(false)),
         }
@@ -121,6 +124,15 @@ impl LocalStore {
         let Some(segment) = self.segments.last_mut() else { return Ok(()) };
         self.is_dir_dirty = true; // the file may be new
         segment.txn_index.append(aborted, &self.files)
+    }
+
+    fn write_epochs(&mut self) -> Result<(), StorageError> {
+        let Some(text) = &self.unwritten_epochs else { return Ok(()) };
+        let path = self.dir.join(EPOCHS_FILE);
+        write_whole(self.files.disk(), &path, text.as_bytes())
+            .map_err(|error| StorageError::io("write", &path, error))?;
+        (self.unwritten_epochs, self.is_dir_dirty) = (None, true);
+        Ok(())
     }
 
     /// Snapshots of producers are of use at the start of a segment and at the end: the others go.
@@ -219,11 +231,11 @@ impl LogStore for LocalStore {
 
     fn flush(&mut self) -> Flush {
         let mut to_sync = Vec::new();
-        let mut unreachable = None;
+        // A start after this one believes what the files say.
+        let mut unwritten = self.write_epochs().err();
         for segment in &mut self.segments {
-            match segment.dirty_files(&self.files) {
-                Ok(files) => to_sync.extend(files),
-                Err(error) => unreachable = Some(error),
+            if let Err(error) = segment.take_dirty_files(&self.files, &mut to_sync) {
+                unwritten = Some(StorageError::io("write in", &self.dir, error));
             }
         }
         // A recovery from here on rests on those that are left.
@@ -231,16 +243,16 @@ impl LogStore for LocalStore {
             match self.files.disk().open(&segment_path(&self.dir, offset, ".snapshot"), Create::Never) {
                 Ok(file) => to_sync.push(file),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => unreachable = Some(error),
+                Err(error) => {
+                    self.unsynced_snapshots.push(offset);
+                    unwritten = Some(StorageError::io("open a snapshot in", &self.dir, error));
+                }
             }
         }
         let dir_to_sync = std::mem::take(&mut self.is_dir_dirty).then(|| self.dir.clone());
         let (files, dir, has_failed) = (self.files.clone(), self.dir.clone(), self.has_sync_failed.clone());
         Flush::new(move || {
-            let outcome = match unreachable {
-                Some(error) => Err(error),
-                None => sync_all(to_sync, dir_to_sync, &files),
-            };
+            let outcome = sync_all(to_sync, dir_to_sync, &files);
             if outcome.is_err() {
                 has_failed.store(true, Ordering::Relaxed);
             }
@@ -248,7 +260,8 @@ impl LogStore for LocalStore {
                 let error = outcome.err().unwrap_or_else(|| io::Error::other("an earlier sync failed"));
                 return Err(StorageError::io("sync", &dir, error));
             }
-            Ok(())
+            // What could not be written yet is tried again with the next flush.
+            unwritten.map_or(Ok(()), Err)
         })
     }
 
@@ -282,10 +295,8 @@ impl LogStore for LocalStore {
                 Ok(())
             }
             Note::Epochs(text) => {
-                let path = self.dir.join(EPOCHS_FILE);
-                self.is_dir_dirty = true;
-                write_whole(disk, &path, text.as_bytes())
-                    .map_err(|error| StorageError::io("write", &path, error))
+                self.unwritten_epochs = Some(text.to_owned());
+                self.write_epochs()
             }
             Note::Aborted(aborted) => {
                 let dir = self.dir.clone();

@@ -53,11 +53,18 @@ impl TxnIndex {
         let held = self.held.get_or_insert_default();
         held.push(aborted);
         self.last_offset = aborted.last_offset;
-        let missing: Vec<u8> = held[self.written..].iter().flat_map(AbortedTransaction::encode).collect();
-        let count = held.len();
-        let file = files.get_or_create(&self.file)?;
-        file.write_at(&missing, (self.written * ENTRY_BYTES) as u64)?;
-        (self.written, self.is_dirty) = (count, true);
+        self.write(files)
+    }
+
+    /// Writes the entries that are not in the file yet.
+    fn write(&mut self, files: &OpenFiles) -> io::Result<()> {
+        let held = self.held.as_deref().unwrap_or_default();
+        if held.len() > self.written {
+            let missing: Vec<u8> = held[self.written..].iter().flat_map(AbortedTransaction::encode).collect();
+            let file = files.get_or_create(&self.file)?;
+            file.write_at(&missing, (self.written * ENTRY_BYTES) as u64)?;
+            (self.written, self.is_dirty) = (held.len(), true);
+        }
         Ok(())
     }
 
@@ -112,8 +119,10 @@ impl TxnIndex {
 
     /// The file, when it must be synced.
     pub fn dirty_file(&mut self, files: &OpenFiles) -> io::Result<Option<Arc<dyn DiskFile>>> {
-        let is_dirty = std::mem::take(&mut self.is_dirty);
-        is_dirty.then(|| files.get(&self.file)).transpose()
+        self.write(files)?;
+        let file = self.is_dirty.then(|| files.get(&self.file)).transpose()?;
+        self.is_dirty = false;
+        Ok(file)
     }
 
     /// What a reader of `from` on has to look through; nothing when all of it lies before.

@@ -1,10 +1,8 @@
 //! The local engine on a disk that fails: crashes at each write, power cuts, full disks.
 
 mod damage;
-mod model;
 mod random;
 mod simulated_disk;
-mod transactions;
 mod world;
 
 use std::path::Path;

@@ -90,7 +90,8 @@ impl Run {
         assert!((least..=all).contains(&size), "{size} bytes, not {least} to {all}");
         let readable = ledger.batches_from(ledger.start);
         for batch in readable.filter(|batch| batch.last_offset >= ledger.epochs_from) {
-            assert_eq!(log.epoch_at(batch.last_offset).unwrap(), Some(batch.leader_epoch));
+            let epoch = log.epoch_at(batch.last_offset).unwrap();
+            assert_eq!(epoch, Some(batch.leader_epoch), "at {}", batch.last_offset);
         }
         for producer in log.producers().unwrap() {
             let known = ledger.sent_by(producer.producer_id);

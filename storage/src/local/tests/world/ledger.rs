@@ -200,21 +200,4 @@ impl Ledger {
         }
         (open, aborted)
     }
-
-    /// What is committed: of each key the last record.
-    pub fn committed(&self) -> BTreeMap<Bytes, &Record> {
-        let (open, aborted) = self.transactions();
-        let stable = open.values().min().copied().unwrap_or(i64::MAX);
-        let mut last = BTreeMap::new();
-        for batch in self.written.iter().filter(|batch| !batch.is_marker() && batch.base_offset < stable) {
-            let is_aborted = batch.kind == Kind::Transactional
-                && aborted.iter().any(|aborted| {
-                    Some(aborted.producer_id) == batch.sent.map(|sent| sent.id)
-                        && (aborted.first_offset..aborted.last_offset).contains(&batch.base_offset)
-                });
-            let readable = batch.records.iter().filter(|record| !is_aborted && record.offset >= self.start);
-            last.extend(readable.filter_map(|record| Some((record.key.clone()?, record))));
-        }
-        last
-    }
 }

@@ -61,12 +61,12 @@ impl Run {
             left = if self.random.is_one_in(2) { Left::All } else { Left::Some(self.random.next()) };
             is_whole &= left == Left::All;
         }
+        if let Some(disk) = &self.disk {
+            disk.world().fault = None;
+        }
         for at in 0..self.ledgers.len() {
             let log = self.log(at);
             self.ledgers[at].go_on(&log, is_whole);
-        }
-        if self.disk.as_ref().is_some_and(|disk| disk.world().is_dead()) {
-            return self.restart_dead();
         }
         for at in 0..self.ledgers.len() {
             self.check_all(at);
