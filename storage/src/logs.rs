@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
 use crate::epochs::Epochs;
 use crate::error::StorageError;
-use crate::local::{LocalEngine, LocalSettings};
-use crate::log::{Log, Opened, TailBudget};
+use crate::local::{Checkpoint, LocalEngine, LocalSettings};
+use crate::log::{Log, Opened, PutAway, TailBudget};
 use crate::memory::MemoryStore;
 use crate::options::{LogId, LogOptions};
 use crate::producers::Producers;
@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     offline_known: AtomicUsize,
     /// The last checkpoints could not be written.
     has_checkpoint_failed: AtomicBool,
+    /// How often a log was opened.
+    openings: AtomicU32,
 }
 
 type LogTable = HashMap<(Uuid, i32), Arc<Log>>;
@@ -82,6 +84,10 @@ const TAIL_IDLE_MS: i64 = 10_000;
 const CHECKPOINT_INTERVAL_MS: i64 = 60_000;
 /// A log with more unflushed bytes is flushed at the next checkpoint, so that a recovery never reads much more of it.
 const UNFLUSHED_MAX_BYTES: u64 = 64 << 20;
+/// Logs that nobody holds and that one round of upkeep puts away: a fraction of a second's work.
+const PUT_AWAY_PER_ROUND: usize = 4096;
+/// A clean stop that has more logs to flush in a directory makes its whole file system durable instead.
+const FLUSHED_ONE_BY_ONE_MAX: usize = 64;
 
 impl Logs {
     /// Logs that live as long as the process and touch no disk.
@@ -115,6 +121,7 @@ impl Logs {
             have_starts_moved: AtomicBool::new(false),
             offline_known: AtomicUsize::new(0),
             has_checkpoint_failed: AtomicBool::new(false),
+            openings: AtomicU32::new(0),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -127,6 +134,11 @@ impl Logs {
             .entry((id.topic_id, id.partition))
             .or_insert_with(|| Arc::new(Log::new(id.clone(), options.clone(), self.shared.clone())));
         log.clone()
+    }
+
+    /// How many logs are in memory. Those that nobody holds are put away by [`Logs::maintain`].
+    pub fn open_count(&self) -> usize {
+        self.shared.logs().len()
     }
 
     /// Begins logs where this says, from now on. Without it they go to the emptiest directory.
@@ -202,11 +214,34 @@ impl Logs {
             }
         }
         let Engine::Local(engine) = &self.shared.engine else { return };
+        self.put_away_unused();
         engine.remove_doomed(now_ms);
         let last_ms = self.shared.checkpointed_ms.load(Ordering::Relaxed);
         let is_due = now_ms.saturating_sub(last_ms) >= CHECKPOINT_INTERVAL_MS;
         if is_due || self.shared.have_starts_moved.load(Ordering::Relaxed) {
             self.note_checkpoint(self.checkpoint(now_ms));
+        }
+    }
+
+    /// Gives back the memory of logs that nobody holds any more. What a later use needs to know of them stays.
+    fn put_away_unused(&self) {
+        let mut put_away = Vec::new();
+        for log in self.shared.unused(PUT_AWAY_PER_ROUND) {
+            match log.put_away() {
+                PutAway::Done => put_away.push((log.id().topic_id, log.id().partition)),
+                PutAway::MustFlush => self.shared.worker.flush(&log),
+                PutAway::Busy => {}
+            }
+        }
+        let mut logs = self.shared.logs();
+        for key in put_away {
+            // Whoever has taken it meanwhile keeps it in the table; a closed log that nobody has is made anew from its id.
+            if logs.get(&key).is_some_and(|log| Arc::strong_count(log) == 1 && log.is_closed()) {
+                logs.remove(&key);
+            }
+        }
+        if logs.len() < logs.capacity() / 4 {
+            logs.shrink_to_fit();
         }
     }
 
@@ -230,26 +265,17 @@ impl Logs {
         let Engine::Local(engine) = &self.shared.engine else { return Ok(()) };
         self.shared.checkpointed_ms.store(now_ms, Ordering::Relaxed);
         self.shared.have_starts_moved.store(false, Ordering::Relaxed);
-        let active = self.shared.active();
-        let had_failed = self.shared.has_checkpoint_failed.load(Ordering::Relaxed);
-        if active.is_empty() && !had_failed {
-            return Ok(());
-        }
-        let mut current = HashMap::new();
-        for log in active {
+        for log in self.shared.active() {
             if log.unflushed_bytes() > UNFLUSHED_MAX_BYTES {
                 log.note_end();
                 // Its recovery point stays where it is, and the log says so itself.
                 flush(&log);
             }
-            let may_leave = log.checkpoint(now_ms, TAIL_IDLE_MS, |checkpoint| {
-                current.insert(log.id().clone(), checkpoint);
+            log.checkpoint(now_ms, TAIL_IDLE_MS, |home, checkpoint| {
+                engine.take_checkpoint(log.id(), home, checkpoint);
             });
-            if may_leave {
-                self.shared.leave_active(log.id());
-            }
         }
-        engine.checkpoint(&current)
+        engine.write_checkpoints()
     }
 
     /// A clean stop: everything is flushed and noted, so that the next start need look at nothing. The logs must
@@ -260,15 +286,28 @@ impl Logs {
             engine.stop();
         }
         let (mut outcome, mut unclean) = (Ok(()), Vec::new());
-        for log in self.shared.all() {
+        let mut logs = self.shared.all();
+        logs.retain(|log| log.is_open());
+        for log in &logs {
+            self.shared.join_active(log.id());
             log.settle();
             log.note_end();
+        }
+        if let Engine::Local(engine) = &self.shared.engine {
+            for dir in dirs_to_sync(engine, &logs) {
+                match engine.sync_all(dir) {
+                    Ok(()) => logs.retain(|log| log.home() != Some(dir) || !log.all_synced()),
+                    Err(error) => {
+                        outcome = outcome.and(Err(error));
+                        unclean.push(dir);
+                    }
+                }
+            }
+        }
+        for log in logs {
             if let Err(error) = log.flush() {
                 outcome = outcome.and(Err(error));
                 unclean.extend(log.home());
-            }
-            if log.is_open() {
-                self.shared.join_active(log.id());
             }
         }
         outcome = outcome.and(self.checkpoint(now_ms));
@@ -360,12 +399,35 @@ impl Shared {
         }
     }
 
-    fn leave_active(&self, id: &LogId) {
+    pub fn leave_active(&self, id: &LogId) {
         lock(&self.active).remove(&(id.topic_id, id.partition));
     }
 
     fn active(&self) -> Vec<Arc<Log>> {
         lock(&self.active).values().cloned().collect()
+    }
+
+    /// The log was put away. Called under its lock.
+    pub fn closed(&self, id: &LogId, home: usize, checkpoint: Checkpoint, has_files: bool) {
+        self.leave_active(id);
+        if let Engine::Local(engine) = &self.engine {
+            engine.closed(id, home, checkpoint, has_files);
+        }
+    }
+
+    /// A number that no opening of a log had before.
+    pub fn next_opening(&self) -> u32 {
+        self.openings.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Some logs that nobody but the tables here holds.
+    fn unused(&self, limit: usize) -> Vec<Arc<Log>> {
+        let logs = self.logs();
+        let active = lock(&self.active);
+        let is_unused = |(key, log): &(&(Uuid, i32), &Arc<Log>)| {
+            Arc::strong_count(log) == 1 + usize::from(active.contains_key(*key))
+        };
+        logs.iter().filter(is_unused).map(|(_, log)| log.clone()).take(limit).collect()
     }
 
     fn all(&self) -> Vec<Arc<Log>> {
@@ -375,6 +437,20 @@ impl Shared {
     fn logs(&self) -> MutexGuard<'_, LogTable> {
         lock(&self.logs)
     }
+}
+
+/// The directories of which so much is not on the disk that one call for all is quicker than one for each log.
+fn dirs_to_sync(engine: &LocalEngine, logs: &[Arc<Log>]) -> Vec<usize> {
+    let mut dirs = engine.unflushed_dirs();
+    let mut open: HashMap<usize, usize> = HashMap::new();
+    for home in logs.iter().filter_map(|log| log.home()) {
+        *open.entry(home).or_default() += 1;
+    }
+    let many = open.into_iter().filter(|(_, count)| *count > FLUSHED_ONE_BY_ONE_MAX);
+    dirs.extend(many.map(|(home, _)| home));
+    dirs.sort_unstable();
+    dirs.dedup();
+    dirs
 }
 
 fn lock(table: &Mutex<LogTable>) -> MutexGuard<'_, LogTable> {

@@ -52,6 +52,15 @@ pub(crate) struct Verifications {
 }
 
 impl Verifications {
+    /// `opening` tells this one's guards from those that the same log gave out before it was put away.
+    pub fn new(opening: u32) -> Self {
+        Self { last_guard: u64::from(opening) << 32, ..Self::default() }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_producer.is_empty()
+    }
+
     /// All batches of a producer wait for the same verification, until one of them is in the log.
     pub fn begin(&mut self, of: &Beginning, now_ms: i64) -> VerificationGuard {
         let next_guard = self.last_guard + 1;

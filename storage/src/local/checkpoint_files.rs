@@ -23,6 +23,8 @@ pub(crate) struct Checkpoint {
     /// Everything before it is on the disk.
     pub recovery_point: i64,
     pub high_watermark: i64,
+    /// Put away by this process: nothing in its files is in doubt, wherever the recovery point is. In no file.
+    pub is_closed: bool,
 }
 
 /// By the name of the log's directory.

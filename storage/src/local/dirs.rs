@@ -1,6 +1,6 @@
 //! One log directory: its lock, its checkpoints, whether the last process left it in order.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -68,15 +68,27 @@ impl Dir {
         if self.health.is_offline() { Err(self.health.offline().into()) } else { Ok(()) }
     }
 
-    /// Notes what is new of those logs that are here.
-    pub fn take_checkpoints(&self, current: &HashMap<LogId, Checkpoint>, disk: &dyn Disk) {
+    /// Notes what is new of a log that is here.
+    pub fn take_checkpoint(&self, id: &LogId, checkpoint: Checkpoint) {
+        if &*id.topic != METADATA_TOPIC {
+            let mut state = self.state();
+            state.are_unwritten = true;
+            state.checkpoints.insert(id.dir_name(), checkpoint);
+        }
+    }
+
+    /// Whether logs that were put away have something that is not on the disk.
+    pub fn has_unflushed(&self) -> bool {
+        let state = self.state();
+        state.checkpoints.values().any(|known| known.is_closed && known.recovery_point < known.high_watermark)
+    }
+
+    /// Everything in it is on the disk, also of those logs that were put away.
+    pub fn all_synced(&self) {
         let mut state = self.state();
         state.are_unwritten = true;
-        for (id, checkpoint) in current {
-            let name = id.dir_name();
-            if &*id.topic != METADATA_TOPIC && disk.list(&self.path.join(&name)).is_ok() {
-                state.checkpoints.insert(name, *checkpoint);
-            }
+        for closed in state.checkpoints.values_mut().filter(|known| known.is_closed) {
+            closed.recovery_point = closed.high_watermark;
         }
     }
 

@@ -209,6 +209,10 @@ impl Disk for WatchedDisk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.change(dir, || self.disk.sync_dir(dir))
     }
+
+    fn sync_all(&self, dir: &Path) -> io::Result<()> {
+        self.change(dir, || self.disk.sync_all(dir))
+    }
 }
 
 struct WatchedFile {

@@ -29,7 +29,6 @@ mod swap;
 mod tests;
 mod txn_index;
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -144,8 +143,9 @@ impl LocalEngine {
         }
         let (checkpoint, cleaned_to) = {
             let mut state = dir.state();
-            state.logs += 1;
-            (state.checkpoints.get(&name).copied().unwrap_or_default(), state.cleaned.get(&name).copied())
+            let known = state.checkpoints.get(&name).copied().unwrap_or_default();
+            state.logs += usize::from(!known.is_closed);
+            (known, state.cleaned.get(&name).copied())
         };
         let path = dir.path.join(name);
         // Compaction may have removed batches anywhere.
@@ -160,6 +160,17 @@ impl LocalEngine {
         let Some(dir) = self.dirs.get(home) else { return Ok(()) };
         dir.check()?;
         dir.note_cleaned(id, offset, self.files.disk())
+    }
+
+    /// The log was put away: the next opening need not recover it. One that has no files is forgotten.
+    pub fn closed(&self, id: &LogId, home: usize, checkpoint: Checkpoint, has_files: bool) {
+        let dir = &self.dirs[home];
+        if has_files {
+            dir.take_checkpoint(id, checkpoint);
+        } else {
+            let mut state = dir.state();
+            state.logs = state.logs.saturating_sub(1);
+        }
     }
 
     /// The directory that a log has, or will have.
@@ -275,15 +286,29 @@ impl LocalEngine {
         Ok(stored)
     }
 
-    /// Writes the checkpoint files, with what is new of the logs in `current`: in each directory, whatever becomes of the
-    /// others.
-    pub fn checkpoint(&self, current: &HashMap<LogId, Checkpoint>) -> Result<(), StorageError> {
-        let mut outcome = Ok(());
-        for dir in self.online() {
-            dir.take_checkpoints(current, self.files.disk());
-            outcome = outcome.and(dir.write_checkpoints(self.files.disk()));
-        }
-        outcome
+    /// What is new of a log, for the next checkpoint.
+    pub fn take_checkpoint(&self, id: &LogId, home: usize, checkpoint: Checkpoint) {
+        self.dirs[home].take_checkpoint(id, checkpoint);
+    }
+
+    /// Writes the checkpoint files that are not up to date: in each directory, whatever becomes of the others.
+    pub fn write_checkpoints(&self) -> Result<(), StorageError> {
+        let written = self.online().map(|dir| dir.write_checkpoints(self.files.disk()));
+        written.fold(Ok(()), Result::and)
+    }
+
+    /// Which directories have logs that were put away and are not wholly on the disk.
+    pub fn unflushed_dirs(&self) -> Vec<usize> {
+        let is_unflushed = |at: &usize| !self.dirs[*at].health.is_offline() && self.dirs[*at].has_unflushed();
+        (0..self.dirs.len()).filter(is_unflushed).collect()
+    }
+
+    /// Makes everything in a directory durable.
+    pub fn sync_all(&self, home: usize) -> Result<(), StorageError> {
+        let dir = &self.dirs[home];
+        self.files.disk().sync_all(&dir.path).map_err(|error| StorageError::io("sync", &dir.path, error))?;
+        dir.all_synced();
+        Ok(())
     }
 
     /// After everything was flushed and noted, but in the directories `except`: the next start may believe what it finds.

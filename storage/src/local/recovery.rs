@@ -50,7 +50,9 @@ pub(crate) fn open(
         is_txn_index_damaged_from: i64::MAX,
         aborted_from: 0,
         aborted: Vec::new(),
-        recovery_point: if is_clean { i64::MAX } else { checkpoint.recovery_point },
+        recovery_point: if is_clean || checkpoint.is_closed { i64::MAX } else { checkpoint.recovery_point },
+        flushed_to: if is_clean && !checkpoint.is_closed { i64::MAX } else { checkpoint.recovery_point },
+        is_closed: checkpoint.is_closed,
         start_offset: checkpoint.start_offset,
         index_interval: options.index_interval_bytes,
         may_have_gaps,
@@ -85,7 +87,12 @@ struct Recovery {
     aborted_from: i64,
     /// What the walk has found in the present segment.
     aborted: Vec<AbortedTransaction>,
+    /// What lies before is not checked.
     recovery_point: i64,
+    /// What lies before is on the disk.
+    flushed_to: i64,
+    /// This process has put it away: no file in its directory is of a past one.
+    is_closed: bool,
     /// As it was last noted.
     start_offset: i64,
     index_interval: u32,
@@ -101,7 +108,8 @@ impl Recovery {
     /// Finds the segments and the snapshots.
     fn list(&mut self) -> Result<(), StorageError> {
         let dir = &self.store.dir;
-        let names = swap::tidy(self.disk(), dir).map_err(|error| StorageError::io("list", dir, error))?;
+        let names = if self.is_closed { self.disk().list(dir) } else { swap::tidy(self.disk(), dir) };
+        let names = names.map_err(|error| StorageError::io("list", dir, error))?;
         let bases: HashSet<_> = names.iter().filter_map(|name| base_of(name, ".log")).collect();
         let mut txn_indexes = HashSet::new();
         self.snapshots.clear();
@@ -342,14 +350,13 @@ impl Recovery {
         if let Some((_, sealed)) = self.store.segments.split_last_mut() {
             sealed.iter_mut().for_each(|segment| segment.txn_index.seal());
         }
-        if let Some(active) = self.store.segments.last_mut() {
-            active.is_dirty |= self.recovery_point < end_offset;
-        }
+        self.snapshots.push(self.snapshot_offset);
+        self.store.doubt_from(self.flushed_to, &self.snapshots);
         Opened {
             store: Box::new(self.store),
             start_offset,
             end_offset,
-            recovery_point: self.recovery_point.min(end_offset),
+            recovery_point: self.flushed_to.min(end_offset),
             cleaned_to: None,
             snapshot_offset: self.snapshot_offset,
             producers: self.producers,

@@ -55,6 +55,20 @@ impl LocalStore {
         }
     }
 
+    /// Nobody knows whether what lies behind `flushed_to` is on the disk: the next flush sees to it.
+    pub fn doubt_from(&mut self, flushed_to: i64, snapshots: &[i64]) {
+        if self.next_offset <= flushed_to {
+            return;
+        }
+        let known = self.segments.iter().skip(1).take_while(|next| next.base_offset() <= flushed_to).count();
+        for segment in &mut self.segments[known..] {
+            (segment.is_dirty, segment.is_index_dirty) = (true, true);
+            segment.txn_index.doubt();
+        }
+        self.unsynced_snapshots.extend(snapshots.iter().filter(|offset| **offset > flushed_to));
+        self.is_dir_dirty = true;
+    }
+
     fn create_dir(&self) -> Result<(), StorageError> {
         let disk = self.files.disk();
         let failed = |error| StorageError::io("create", &self.dir, error);

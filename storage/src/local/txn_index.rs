@@ -117,6 +117,11 @@ impl TxnIndex {
         self.file
     }
 
+    /// Nobody knows whether what is in the file is on the disk.
+    pub fn doubt(&mut self) {
+        self.is_dirty |= self.written > 0;
+    }
+
     /// The file, when it must be synced.
     pub fn dirty_file(&mut self, files: &OpenFiles) -> io::Result<Option<Arc<dyn DiskFile>>> {
         self.write(files)?;

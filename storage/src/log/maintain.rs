@@ -38,15 +38,8 @@ impl Log {
 
         let outcome = flush.run();
         let mut inner = self.lock();
-        if let State::Open(log) = &mut inner.state
-            && outcome.is_ok()
-        {
-            log.recovery_point = log.recovery_point.max(upto.min(log.end_offset));
-            log.producers.committed_up_to(log.recovery_point);
-            if log.recovery_point == log.end_offset {
-                log.unflushed_since_ms = None;
-                log.unflushed_bytes = 0;
-            }
+        if let State::Open(log) = &mut inner.state {
+            log.flushed(upto, outcome.is_ok());
         }
         drop(inner);
         for promise in waiting {
@@ -109,25 +102,24 @@ impl Log {
         }
     }
 
-    /// Tells what the next start needs to know, when the log is open. True when upkeep need not look at it again until it
-    /// changes: nobody has written to it for `idle_ms`.
-    pub(crate) fn checkpoint(&self, now_ms: i64, idle_ms: i64, tell: impl FnOnce(Checkpoint)) -> bool {
+    /// Tells what the next start needs to know, and of which directory, when the log is open and has files. It leaves upkeep
+    /// until it changes when nobody has written to it for `idle_ms`.
+    pub(crate) fn checkpoint(&self, now_ms: i64, idle_ms: i64, tell: impl FnOnce(usize, Checkpoint)) {
         let mut inner = self.lock();
         let flush_ms = inner.options.flush_ms;
-        let State::Open(log) = &mut inner.state else { return true };
-        tell(Checkpoint {
-            start_offset: log.start_offset,
-            recovery_point: log.recovery_point,
-            // All that this broker has written is committed: it is the only replica.
-            high_watermark: log.end_offset,
-        });
+        let State::Open(log) = &mut inner.state else { return self.shared.leave_active(&self.id) };
+        if log.store.extents().is_ok_and(|extents| !extents.is_empty()) {
+            tell(log.home, log.as_checkpoint());
+        }
         let will_flush = log.unflushed_since_ms.is_some() && flush_ms < i64::MAX;
         let is_idle = now_ms.saturating_sub(log.last_used_ms) >= idle_ms && !will_flush;
         if is_idle && let Some(tail) = &mut log.tail {
             tail.clear();
         }
         log.is_active = !is_idle;
-        is_idle
+        if is_idle {
+            self.shared.leave_active(&self.id);
+        }
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -179,6 +171,19 @@ impl Inner {
 }
 
 impl OpenLog {
+    pub(super) fn flushed(&mut self, upto: i64, is_durable: bool) {
+        self.has_flush_failed |= !is_durable;
+        if self.has_flush_failed {
+            return;
+        }
+        self.recovery_point = self.recovery_point.max(upto.min(self.end_offset));
+        self.producers.committed_up_to(self.recovery_point);
+        if self.recovery_point == self.end_offset {
+            self.unflushed_since_ms = None;
+            self.unflushed_bytes = 0;
+        }
+    }
+
     fn out_of_range(&self, offset: i64) -> StorageError {
         StorageError::OffsetOutOfRange { offset, start: self.start_offset, end: self.end_offset }
     }

@@ -7,6 +7,7 @@
 mod append;
 mod compact;
 mod maintain;
+mod put_away;
 mod read;
 mod tail;
 mod time;
@@ -25,6 +26,7 @@ use crate::store::LogStore;
 use crate::verification::Verifications;
 use tail::Tail;
 
+pub(crate) use put_away::PutAway;
 pub(crate) use tail::TailBudget;
 
 pub use append::{AppendContext, Appended, Origin};
@@ -99,6 +101,8 @@ pub(crate) struct OpenLog {
     /// Appends that wait for the disk.
     waiting: Vec<Arc<Promise>>,
     is_flush_queued: bool,
+    /// Nobody knows what is on the disk, until the next start reads it.
+    has_flush_failed: bool,
     /// Whether upkeep looks at this log.
     is_active: bool,
     last_used_ms: i64,
@@ -210,21 +214,26 @@ impl Log {
 }
 
 impl OpenLog {
-    fn new(opened: Opened, shared: &Shared) -> Self {
+    fn new(mut opened: Opened, shared: &Shared) -> Self {
+        // Extents that reach beyond the recovery point count as a whole: rather flushed too early than too late.
+        let extents = opened.store.extents().unwrap_or_default();
+        let unflushed = extents.iter().filter(|extent| extent.next_offset > opened.recovery_point);
+        let unflushed_bytes = unflushed.map(|extent| extent.bytes).sum();
         Self {
             store: opened.store,
             tail: opened.has_tail.then(|| Tail::new(shared.tail_budget())),
             producers: opened.producers,
-            verifications: Verifications::default(),
+            verifications: Verifications::new(shared.next_opening()),
             epochs: opened.epochs,
             start_offset: opened.start_offset,
             end_offset: opened.end_offset,
             recovery_point: opened.recovery_point,
             cleaned_to: opened.cleaned_to,
             unflushed_since_ms: None,
-            unflushed_bytes: 0,
+            unflushed_bytes,
             waiting: Vec::new(),
             is_flush_queued: false,
+            has_flush_failed: false,
             is_active: false,
             last_used_ms: 0,
             last_snapshot: opened.snapshot_offset,
