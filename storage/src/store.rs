@@ -166,7 +166,8 @@ pub(crate) trait LogStore: Rewrite + Send {
     fn note(&mut self, note: Note<'_>) -> Result<(), StorageError>;
 
     /// Nobody will write for a while: gives back what was reserved for more.
-    fn settle(&mut self);
+    /// False while its files lack something that could not be written, or still end in it.
+    fn settle(&mut self) -> bool;
 }
 
 /// How an engine's extents are replaced by what compaction leaves of them. Called like `LogStore`; what is handed out is

@@ -350,8 +350,11 @@ impl Recovery {
         if let Some((_, sealed)) = self.store.segments.split_last_mut() {
             sealed.iter_mut().for_each(|segment| segment.txn_index.seal());
         }
-        self.snapshots.push(self.snapshot_offset);
-        self.store.doubt_from(self.flushed_to, &self.snapshots);
+        // What was noted when the log was put away has not been synced since, even where all batches have.
+        if self.is_closed || self.flushed_to < end_offset {
+            self.snapshots.push(self.snapshot_offset);
+            self.store.doubt_from(self.flushed_to, &self.snapshots);
+        }
         Opened {
             store: Box::new(self.store),
             start_offset,

@@ -209,6 +209,13 @@ impl Segment {
         }
     }
 
+    /// Whether its files tell all that is known of it, under their own names.
+    pub fn is_settled(&self) -> bool {
+        !self.must_trim
+            && self.txn_index.is_written()
+            && self.files().into_iter().all(CachedFile::is_in_place)
+    }
+
     /// Makes the file end where its batches do, where it must: a clean start believes in its size.
     fn cut(&mut self, files: &OpenFiles) -> io::Result<()> {
         if self.must_trim {

@@ -57,15 +57,12 @@ impl LocalStore {
 
     /// Nobody knows whether what lies behind `flushed_to` is on the disk: the next flush sees to it.
     pub fn doubt_from(&mut self, flushed_to: i64, snapshots: &[i64]) {
-        if self.next_offset <= flushed_to {
-            return;
-        }
         let known = self.segments.iter().skip(1).take_while(|next| next.base_offset() <= flushed_to).count();
         for segment in &mut self.segments[known..] {
             (segment.is_dirty, segment.is_index_dirty) = (true, true);
             segment.txn_index.doubt();
         }
-        self.unsynced_snapshots.extend(snapshots.iter().filter(|offset| **offset > flushed_to));
+        self.unsynced_snapshots.extend(snapshots.iter().filter(|offset| **offset >= flushed_to));
         self.is_dir_dirty = true;
     }
 
@@ -279,11 +276,13 @@ impl LogStore for LocalStore {
         })
     }
 
-    fn settle(&mut self) {
+    fn settle(&mut self) -> bool {
+        let are_epochs_written = self.write_epochs().is_ok();
         if let Some(active) = self.segments.last_mut() {
             active.note_max_timestamp(&self.files);
             active.trim(&self.files);
         }
+        are_epochs_written && self.segments.iter().all(Segment::is_settled)
     }
 
     fn note(&mut self, note: Note<'_>) -> Result<(), StorageError> {

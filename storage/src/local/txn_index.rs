@@ -102,7 +102,7 @@ impl TxnIndex {
 
     /// The segment takes no more: what is in the file need not be in memory.
     pub fn seal(&mut self) {
-        if self.held.as_ref().is_some_and(|held| held.len() == self.written) {
+        if self.is_written() {
             self.held = None;
         }
     }
@@ -115,6 +115,11 @@ impl TxnIndex {
     /// The same, for the last time.
     pub fn into_file(self) -> CachedFile {
         self.file
+    }
+
+    /// Whether all that is known is in the file.
+    pub fn is_written(&self) -> bool {
+        self.held.as_ref().is_none_or(|held| held.len() == self.written)
     }
 
     /// Nobody knows whether what is in the file is on the disk.

@@ -172,8 +172,8 @@ impl Inner {
 
 impl OpenLog {
     pub(super) fn flushed(&mut self, upto: i64, is_durable: bool) {
-        self.has_flush_failed |= !is_durable;
-        if self.has_flush_failed {
+        self.has_flush_failed = !is_durable;
+        if !is_durable {
             return;
         }
         self.recovery_point = self.recovery_point.max(upto.min(self.end_offset));

@@ -101,7 +101,7 @@ pub(crate) struct OpenLog {
     /// Appends that wait for the disk.
     waiting: Vec<Arc<Promise>>,
     is_flush_queued: bool,
-    /// Nobody knows what is on the disk, until the next start reads it.
+    /// The last one did: what it took on may not be on the disk.
     has_flush_failed: bool,
     /// Whether upkeep looks at this log.
     is_active: bool,

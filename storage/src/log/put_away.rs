@@ -34,7 +34,9 @@ impl Log {
         if log.unflushed_bytes > UNFLUSHED_MAX_BYTES {
             return PutAway::MustFlush;
         }
-        log.store.settle();
+        if !log.store.settle() {
+            return PutAway::Busy;
+        }
         let Ok(extents) = log.store.extents() else { return PutAway::Busy };
         let active_bytes = extents.last().map_or(0, |extent| extent.bytes);
         if !log.producers.is_empty() || active_bytes > UNNOTED_MAX_BYTES {
@@ -59,13 +61,14 @@ impl Log {
     pub(crate) fn all_synced(&self) -> bool {
         let mut inner = self.lock();
         let State::Open(log) = &mut inner.state else { return true };
-        let end_offset = log.end_offset;
-        log.flushed(end_offset, true);
-        let is_durable = log.recovery_point == end_offset;
-        let waiting = if is_durable { std::mem::take(&mut log.waiting) } else { Vec::new() };
+        if log.has_flush_failed || !log.store.settle() {
+            return false;
+        }
+        log.flushed(log.end_offset, true);
+        let waiting = std::mem::take(&mut log.waiting);
         drop(inner);
         waiting.into_iter().for_each(|promise| promise.keep(Ok(())));
-        is_durable
+        true
     }
 }
 

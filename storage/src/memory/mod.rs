@@ -159,5 +159,7 @@ impl LogStore for MemoryStore {
         Ok(())
     }
 
-    fn settle(&mut self) {}
+    fn settle(&mut self) -> bool {
+        true
+    }
 }
