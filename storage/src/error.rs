@@ -20,6 +20,8 @@ pub enum StorageError {
     Deleted,
     /// Another process holds the directory's `.lock`.
     Locked { dir: String },
+    /// What was written before is not on the disk, though it was to be: nothing is taken until it is.
+    NotDurable { log: String },
     /// `log.dirs` has the directory twice.
     Duplicate { dir: String },
     /// The log directory has failed: until a restart nothing in it can be read or written.
@@ -37,7 +39,7 @@ impl StorageError {
     /// Whether the log directory has told of it, which it does once and not for each call that fails.
     pub fn is_told(&self) -> bool {
         match self {
-            Self::Offline { .. } => true,
+            Self::Offline { .. } | Self::NotDurable { .. } => true,
             Self::Io { error, .. } => Meaning::of(error) != Meaning::OneFile,
             _ => false,
         }
@@ -64,6 +66,9 @@ impl fmt::Display for StorageError {
             Self::Io { what, error } => write!(f, "{what}: {error}"),
             Self::Deleted => write!(f, "the log was deleted"),
             Self::Locked { dir } => write!(f, "another process is using {dir}"),
+            Self::NotDurable { log } => {
+                write!(f, "{log} takes nothing until the disk has what was written to it before")
+            }
             Self::Duplicate { dir } => write!(f, "log.dirs has {dir} more than once"),
             Self::Offline { dir } => write!(f, "the log directory {dir} is offline"),
         }

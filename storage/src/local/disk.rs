@@ -192,8 +192,8 @@ pub(crate) fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Res
     temporary.push(".tmp");
     let temporary = Path::new(&temporary);
     let file = disk.open(temporary, Create::IfMissing)?;
-    file.set_size(0)?;
-    file.write_at(bytes, 0)?;
-    file.sync()?;
+    let written = file.set_size(0).and_then(|()| file.write_at(bytes, 0)).and_then(|()| file.sync());
+    // Half of a file is of no use, and may take the last space.
+    written.inspect_err(|_| drop(disk.remove_file(temporary)))?;
     disk.rename(temporary, path)
 }

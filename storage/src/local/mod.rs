@@ -4,7 +4,7 @@
 //!
 //! `store` is one log, `segment`, `index`, `txn_index` and `scan` its files, `cold` a read of them, `source` a
 //! walk through one, `recovery`,
-//! `recall` and `swap` their opening; `replace` puts what compaction leaves into their place;
+//! `recall` and `swap` their opening; `replace` puts what compaction leaves into their place; `sync` makes them durable;
 //! `checkpoint_files` and `partition_metadata` the small ones; `open_files` bounds what is open; `doomed` is on its
 //! way out; `dirs` is a log directory, `disk` the file system, `faults` what its errors mean.
 
@@ -25,6 +25,7 @@ mod segment;
 mod source;
 mod store;
 mod swap;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod txn_index;

@@ -350,6 +350,9 @@ impl Recovery {
         if let Some((_, sealed)) = self.store.segments.split_last_mut() {
             sealed.iter_mut().for_each(|segment| segment.txn_index.seal());
         }
+        for segment in &mut self.store.segments {
+            segment.synced_bytes = segment.size();
+        }
         // What was noted when the log was put away has not been synced since, even where all batches have.
         if self.is_closed || self.flushed_to < end_offset {
             self.snapshots.push(self.snapshot_offset);

@@ -8,7 +8,6 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::disk::DiskFile;
 use super::open_files::{CachedFile, OpenFiles};
 use super::segment::{Segment, with_ending};
 use super::source::SegmentSource;
@@ -261,8 +260,8 @@ fn sync(segment: &mut Segment, modified_ms: i64, files: &OpenFiles) -> io::Resul
     files.get(&segment.log)?.set_modified_ms(modified_ms)?;
     let mut dirty = Vec::new();
     segment.take_dirty_files(files, &mut dirty)?;
-    for file in dirty {
-        DiskFile::sync(&*file)?;
+    for to_sync in dirty {
+        files.get(&to_sync.file)?.sync()?;
     }
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::disk::DiskFile;
 use super::index::{Index, OffsetEntry, OffsetIndex, TimeEntry, TimeIndex};
 use super::open_files::{CachedFile, OpenFiles};
+use super::sync::{ToSync, Written};
 use super::txn_index::TxnIndex;
 use crate::aborted::AbortedTransaction;
 use crate::batch_info::BatchInfo;
@@ -39,6 +39,8 @@ pub(crate) struct Segment {
     is_preallocated: bool,
     /// The file goes on behind the last batch, because it could not be cut there.
     must_trim: bool,
+    /// So much of the `.log` was to be on the disk after the last flush.
+    pub synced_bytes: u64,
 }
 
 impl Segment {
@@ -73,6 +75,7 @@ impl Segment {
             is_index_dirty: false,
             is_preallocated: false,
             must_trim: false,
+            synced_bytes: 0,
         }
     }
 
@@ -91,6 +94,14 @@ impl Segment {
     /// The files that it is made of; the last may not be there.
     pub fn files(&self) -> [&CachedFile; 4] {
         [&self.log, &self.index_file, &self.time_index_file, self.txn_index.file()]
+    }
+
+    /// Takes away what `create` has made.
+    pub fn remove(&self, files: &OpenFiles) {
+        for file in [&self.log, &self.index_file, &self.time_index_file] {
+            // What is not there need not be removed, and what stays is empty.
+            let _ = files.disk().remove_file(file.path());
+        }
     }
 
     /// Its files, and the snapshot of the producers at its start, of which some may not be there.
@@ -142,7 +153,9 @@ impl Segment {
         now_ms: i64,
         files: &OpenFiles,
     ) -> Result<(), StorageError> {
-        let failed = |error| StorageError::io("append to", self.log.path(), error);
+        let path = self.log.clone();
+        let failed = |error| StorageError::io("append to", path.path(), error);
+        self.cut(files).map_err(failed)?;
         let file = files.get(&self.log).map_err(failed)?;
         let written = match batches {
             [batch] => file.write_at(&batch.bytes, self.size()),
@@ -152,7 +165,8 @@ impl Segment {
             }
         };
         if let Err(error) = written {
-            // What was written of it must not be found by a recovery. If this fails too, the next append writes over it.
+            // What was written of it must not be found by a recovery. If this fails too, it is tried again before the next
+            // write: a shorter one would leave batches behind it that look as if they followed.
             self.must_trim = file.set_size(self.size()).is_err();
             self.is_preallocated = false;
             return Err(failed(error));
@@ -182,7 +196,7 @@ impl Segment {
             };
             self.push_time_entry();
             if self.index.push(entry.encode()) {
-                self.write_indexes(files);
+                self.try_to_write_indexes(files);
             }
         }
     }
@@ -197,7 +211,7 @@ impl Segment {
     /// Brings the indexes up to date, with an entry for the largest timestamp.
     pub fn note_max_timestamp(&mut self, files: &OpenFiles) {
         self.push_time_entry();
-        self.write_indexes(files);
+        self.try_to_write_indexes(files);
     }
 
     /// Gives back the space that was reserved.
@@ -217,7 +231,7 @@ impl Segment {
     }
 
     /// Makes the file end where its batches do, where it must: a clean start believes in its size.
-    fn cut(&mut self, files: &OpenFiles) -> io::Result<()> {
+    pub fn cut(&mut self, files: &OpenFiles) -> io::Result<()> {
         if self.must_trim {
             files.get(&self.log)?.set_size(self.size())?;
             (self.must_trim, self.is_dirty) = (false, true);
@@ -233,17 +247,18 @@ impl Segment {
         }
     }
 
-    /// Writes the entries that wait. An error is no harm: lookups have them from memory, and a start without them only
-    /// reads more of the log.
-    fn write_indexes(&mut self, files: &OpenFiles) {
+    /// An error is no harm yet: lookups have the entries from memory, and the next flush writes them.
+    fn try_to_write_indexes(&mut self, files: &OpenFiles) {
+        if let Err(error) = self.write_indexes(files) {
+            tracing::warn!(segment = %self.log.path().display(), %error, "could not write index entries");
+        }
+    }
+
+    fn write_indexes(&mut self, files: &OpenFiles) -> io::Result<()> {
         let offsets = write_index(&mut self.index, &self.index_file, files);
         let times = write_index(&mut self.time_index, &self.time_index_file, files);
-        match offsets.and_then(|offsets| Ok(offsets | times?)) {
-            Ok(was_written) => self.is_index_dirty |= was_written,
-            Err(error) => {
-                tracing::warn!(segment = %self.log.path().display(), %error, "could not write index entries")
-            }
-        }
+        self.is_index_dirty |= *offsets.as_ref().unwrap_or(&false) | *times.as_ref().unwrap_or(&false);
+        offsets.and(times).map(|_| ())
     }
 
     /// Where to begin looking for the batch that holds `offset`.
@@ -265,23 +280,20 @@ impl Segment {
 
     /// Writes what waits, and says which files must be synced for this segment to be durable. After an error the next call
     /// says the rest.
-    pub fn take_dirty_files(
-        &mut self,
-        files: &OpenFiles,
-        dirty: &mut Vec<Arc<dyn DiskFile>>,
-    ) -> io::Result<()> {
-        self.write_indexes(files);
-        self.cut(files)?;
-        if self.is_dirty {
-            dirty.push(files.get(&self.log)?);
-            self.is_dirty = false;
+    pub fn take_dirty_files(&mut self, files: &OpenFiles, to_sync: &mut Vec<ToSync>) -> io::Result<()> {
+        let written = self.write_indexes(files).and(self.txn_index.write(files)).and(self.cut(files));
+        let anything = |file: &CachedFile| ToSync { file: file.clone(), written: Written::Anything };
+        if std::mem::take(&mut self.is_dirty) {
+            let to = self.size();
+            let written = Written::Batches { from: self.synced_bytes.min(to), to };
+            self.synced_bytes = to;
+            to_sync.push(ToSync { file: self.log.clone(), written });
         }
-        if self.is_index_dirty {
-            dirty.extend([files.get(&self.index_file)?, files.get(&self.time_index_file)?]);
-            self.is_index_dirty = false;
+        if std::mem::take(&mut self.is_index_dirty) {
+            to_sync.extend([anything(&self.index_file), anything(&self.time_index_file)]);
         }
-        dirty.extend(self.txn_index.dirty_file(files)?);
-        Ok(())
+        to_sync.extend(self.txn_index.dirty_file().map(anything));
+        written
     }
 
     /// Takes the entries of the `.txnindex`. False when some of them cannot be right.

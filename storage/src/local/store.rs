@@ -3,14 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::cold::{self, SegmentView};
-use super::disk::{Create, Disk, DiskFile, write_whole};
+use super::disk::{Create, Disk, write_whole};
 use super::open_files::{CachedFile, OpenFiles};
 use super::partition_metadata;
 use super::segment::{SEGMENT_SUFFIXES, Segment, parse_segment_name, segment_path, with_ending};
 use super::swap::DELETED;
+use super::sync::{InDoubt, SyncJob, ToSync, Written};
 use super::txn_index::{self, TxnIndexView};
 use crate::aborted::AbortedTransaction;
 use crate::commit::Commit;
@@ -35,8 +35,7 @@ pub(crate) struct LocalStore {
     unwritten_epochs: Option<String>,
     /// Files were made since the directory was synced.
     pub(super) is_dir_dirty: bool,
-    /// After a failed sync nobody knows what is on the disk: only a restart, which reads it again, may say so.
-    has_sync_failed: Arc<AtomicBool>,
+    in_doubt: Arc<InDoubt>,
 }
 
 impl LocalStore {
@@ -51,7 +50,7 @@ impl LocalStore {
             unsynced_snapshots: Vec::new(),
             unwritten_epochs: None,
             is_dir_dirty: false,
-            has_sync_failed: Arc::new(AtomicBool::new(false)),
+            in_doubt: Arc::default(),
         }
     }
 
@@ -59,7 +58,7 @@ impl LocalStore {
     pub fn doubt_from(&mut self, flushed_to: i64, snapshots: &[i64]) {
         let known = self.segments.iter().skip(1).take_while(|next| next.base_offset() <= flushed_to).count();
         for segment in &mut self.segments[known..] {
-            (segment.is_dirty, segment.is_index_dirty) = (true, true);
+            (segment.is_dirty, segment.is_index_dirty, segment.synced_bytes) = (true, true, 0);
             segment.txn_index.doubt();
         }
         self.unsynced_snapshots.extend(snapshots.iter().filter(|offset| **offset >= flushed_to));
@@ -84,14 +83,17 @@ impl LocalStore {
             self.create_dir()?;
         }
         if let Some(sealed) = self.segments.last_mut() {
+            sealed.cut(&self.files).map_err(|error| StorageError::io("cut", sealed.log.path(), error))?;
             sealed.seal(&self.files);
             sealed.txn_index.seal();
         }
         self.is_dir_dirty = true;
         let mut segment = Segment::new(&self.dir, base_offset, now_ms);
-        segment
-            .create(options, &self.files)
-            .map_err(|error| StorageError::io("create", segment.log.path(), error))?;
+        if let Err(error) = segment.create(options, &self.files) {
+            // Perhaps the next append goes to the segment before it after all: nothing may begin here then.
+            segment.remove(&self.files);
+            return Err(StorageError::io("create", segment.log.path(), error));
+        }
         self.segments.push(segment);
         Ok(())
     }
@@ -241,39 +243,28 @@ impl LogStore for LocalStore {
     }
 
     fn flush(&mut self) -> Flush {
-        let mut to_sync = Vec::new();
         // A start after this one believes what the files say.
-        let mut unwritten = self.write_epochs().err();
+        let (mut to_sync, mut is_written) = (Vec::new(), self.write_epochs());
         for segment in &mut self.segments {
-            if let Err(error) = segment.take_dirty_files(&self.files, &mut to_sync) {
-                unwritten = Some(StorageError::io("write in", &self.dir, error));
-            }
+            let taken = segment.take_dirty_files(&self.files, &mut to_sync);
+            is_written =
+                is_written.and(taken.map_err(|error| StorageError::io("write in", &self.dir, error)));
         }
         // A recovery from here on rests on those that are left.
         for offset in std::mem::take(&mut self.unsynced_snapshots) {
-            match self.files.disk().open(&segment_path(&self.dir, offset, ".snapshot"), Create::Never) {
-                Ok(file) => to_sync.push(file),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    self.unsynced_snapshots.push(offset);
-                    unwritten = Some(StorageError::io("open a snapshot in", &self.dir, error));
-                }
-            }
+            let file = CachedFile::new(segment_path(&self.dir, offset, ".snapshot"));
+            to_sync.push(ToSync { file, written: Written::Hints });
         }
-        let dir_to_sync = std::mem::take(&mut self.is_dir_dirty).then(|| self.dir.clone());
-        let (files, dir, has_failed) = (self.files.clone(), self.dir.clone(), self.has_sync_failed.clone());
-        Flush::new(move || {
-            let outcome = sync_all(to_sync, dir_to_sync, &files);
-            if outcome.is_err() {
-                has_failed.store(true, Ordering::Relaxed);
-            }
-            if has_failed.load(Ordering::Relaxed) {
-                let error = outcome.err().unwrap_or_else(|| io::Error::other("an earlier sync failed"));
-                return Err(StorageError::io("sync", &dir, error));
-            }
-            // What could not be written yet is tried again with the next flush.
-            unwritten.map_or(Ok(()), Err)
-        })
+        let dir = self.dir.clone();
+        let job = SyncJob {
+            to_sync,
+            dir: dir.clone(),
+            is_dir: std::mem::take(&mut self.is_dir_dirty),
+            in_doubt: self.in_doubt.clone(),
+            files: self.files.clone(),
+        };
+        // What could not be written yet is tried again with the next flush.
+        Flush::new(move || job.run().map_err(|error| StorageError::io("sync", &dir, error)).and(is_written))
     }
 
     fn settle(&mut self) -> bool {
@@ -319,18 +310,10 @@ impl LogStore for LocalStore {
     }
 }
 
-fn sync_all(to_sync: Vec<Arc<dyn DiskFile>>, dir: Option<PathBuf>, files: &OpenFiles) -> io::Result<()> {
-    for file in to_sync {
-        file.sync()?;
-    }
-    let Some(dir) = dir else { return Ok(()) };
-    files.disk().sync_dir(&dir)?;
-    dir.parent().map_or(Ok(()), |parent| files.disk().sync_dir(parent))
-}
-
 /// Without a sync, which comes with the next flush: it has a CRC, and until then an older one does as well.
 fn write_snapshot(disk: &dyn Disk, path: &Path, encoded: &[u8]) -> io::Result<()> {
     let file = disk.open(path, Create::IfMissing)?;
-    file.set_size(0)?;
-    file.write_at(encoded, 0)
+    let written = file.set_size(0).and_then(|()| file.write_at(encoded, 0));
+    // Half of one is of no use, and may take the last space.
+    written.inspect_err(|_| drop(disk.remove_file(path)))
 }

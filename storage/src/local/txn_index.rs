@@ -1,9 +1,8 @@
 //! `.txnindex`: the aborted transactions of one segment, in the order of their markers.
 
 use std::io;
-use std::sync::Arc;
 
-use super::disk::{DiskFile, read_whole};
+use super::disk::read_whole;
 use super::open_files::{CachedFile, OpenFiles};
 use crate::aborted::{AbortedTransaction, ENTRY_BYTES, sane_prefix, select};
 use crate::error::StorageError;
@@ -57,7 +56,7 @@ impl TxnIndex {
     }
 
     /// Writes the entries that are not in the file yet.
-    fn write(&mut self, files: &OpenFiles) -> io::Result<()> {
+    pub fn write(&mut self, files: &OpenFiles) -> io::Result<()> {
         let held = self.held.as_deref().unwrap_or_default();
         if held.len() > self.written {
             let missing: Vec<u8> = held[self.written..].iter().flat_map(AbortedTransaction::encode).collect();
@@ -128,11 +127,8 @@ impl TxnIndex {
     }
 
     /// The file, when it must be synced.
-    pub fn dirty_file(&mut self, files: &OpenFiles) -> io::Result<Option<Arc<dyn DiskFile>>> {
-        self.write(files)?;
-        let file = self.is_dirty.then(|| files.get(&self.file)).transpose()?;
-        self.is_dirty = false;
-        Ok(file)
+    pub fn dirty_file(&mut self) -> Option<&CachedFile> {
+        std::mem::take(&mut self.is_dirty).then_some(&self.file)
     }
 
     /// What a reader of `from` on has to look through; nothing when all of it lies before.

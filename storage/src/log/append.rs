@@ -70,6 +70,9 @@ impl Log {
         let super::Inner { options, state } = &mut *inner;
         let log = self.open(options, state)?;
         log.last_used_ms = context.now_ms;
+        if log.has_flush_failed {
+            return Err(StorageError::NotDurable { log: self.id.to_string() }.into());
+        }
         let (placed, log_append_time_ms) = log.place(batches, &context)?;
         let appended = log.appended(&placed, log_append_time_ms);
         let size: u64 = placed.iter().map(|batch| u64::from(batch.info.size)).sum();
@@ -169,7 +172,12 @@ impl OpenLog {
                     log_append_time_ms: known.timestamp,
                     duplicate: true,
                     // The first one may still be on its way to the disk: the retry waits with it.
-                    commit: self.waiting.last().cloned().map_or_else(Commit::ready, Commit::waiting_for),
+                    commit: self
+                        .waiting
+                        .last()
+                        .or(self.flushing.as_ref())
+                        .cloned()
+                        .map_or_else(Commit::ready, Commit::waiting_for),
                     ..appended.clone()
                 }));
             }

@@ -34,12 +34,13 @@ impl Log {
         log.is_flush_queued = false;
         let (flush, upto) = (log.store.flush(), log.end_offset);
         let waiting = std::mem::take(&mut log.waiting);
+        log.flushing = waiting.last().cloned();
         drop(inner);
 
         let outcome = flush.run();
         let mut inner = self.lock();
         if let State::Open(log) = &mut inner.state {
-            log.flushed(upto, outcome.is_ok());
+            log.flushed(upto, &outcome, &self.id);
         }
         drop(inner);
         for promise in waiting {
@@ -83,10 +84,11 @@ impl Log {
         }
     }
 
-    /// Whether `flush.ms` asks for a flush.
+    /// Whether `flush.ms` asks for a flush, or one has to be tried again.
     pub(crate) fn is_flush_due(&self, now_ms: i64) -> bool {
         let inner = self.lock();
         match &inner.state {
+            State::Open(log) if log.has_flush_failed => true,
             State::Open(log) => log
                 .unflushed_since_ms
                 .is_some_and(|since| now_ms.saturating_sub(since) >= inner.options.flush_ms),
@@ -111,7 +113,7 @@ impl Log {
         if log.store.extents().is_ok_and(|extents| !extents.is_empty()) {
             tell(log.home, log.as_checkpoint());
         }
-        let will_flush = log.unflushed_since_ms.is_some() && flush_ms < i64::MAX;
+        let will_flush = log.has_flush_failed || log.unflushed_since_ms.is_some() && flush_ms < i64::MAX;
         let is_idle = now_ms.saturating_sub(log.last_used_ms) >= idle_ms && !will_flush;
         if is_idle && let Some(tail) = &mut log.tail {
             tail.clear();
@@ -171,11 +173,20 @@ impl Inner {
 }
 
 impl OpenLog {
-    pub(super) fn flushed(&mut self, upto: i64, is_durable: bool) {
-        self.has_flush_failed = !is_durable;
-        if !is_durable {
+    /// What was written up to `upto` is on the disk, or is not.
+    fn flushed(&mut self, upto: i64, outcome: &Result<(), StorageError>, id: &LogId) {
+        self.flushing = None;
+        let had_failed = std::mem::replace(&mut self.has_flush_failed, outcome.is_err());
+        if let Err(error) = outcome {
+            if !had_failed && !error.is_told() {
+                tracing::error!(log = %id, %error, "could not flush; nothing is appended until that succeeds");
+            }
             return;
         }
+        self.durable_up_to(upto);
+    }
+
+    pub(super) fn durable_up_to(&mut self, upto: i64) {
         self.recovery_point = self.recovery_point.max(upto.min(self.end_offset));
         self.producers.committed_up_to(self.recovery_point);
         if self.recovery_point == self.end_offset {

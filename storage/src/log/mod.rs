@@ -100,9 +100,11 @@ pub(crate) struct OpenLog {
     unflushed_bytes: u64,
     /// Appends that wait for the disk.
     waiting: Vec<Arc<Promise>>,
-    is_flush_queued: bool,
-    /// The last one did: what it took on may not be on the disk.
+    /// The last of those whose flush is under way.
+    flushing: Option<Arc<Promise>>,
+    /// What was flushed last is not on the disk: it is tried again, and nothing is taken until it is.
     has_flush_failed: bool,
+    is_flush_queued: bool,
     /// Whether upkeep looks at this log.
     is_active: bool,
     last_used_ms: i64,
@@ -232,8 +234,9 @@ impl OpenLog {
             unflushed_since_ms: None,
             unflushed_bytes,
             waiting: Vec::new(),
-            is_flush_queued: false,
+            flushing: None,
             has_flush_failed: false,
+            is_flush_queued: false,
             is_active: false,
             last_used_ms: 0,
             last_snapshot: opened.snapshot_offset,

@@ -64,7 +64,7 @@ impl Log {
         if log.has_flush_failed || !log.store.settle() {
             return false;
         }
-        log.flushed(log.end_offset, true);
+        log.durable_up_to(log.end_offset);
         let waiting = std::mem::take(&mut log.waiting);
         drop(inner);
         waiting.into_iter().for_each(|promise| promise.keep(Ok(())));
@@ -77,6 +77,7 @@ impl OpenLog {
     fn is_busy(&self, options: &LogOptions) -> bool {
         let will_flush = self.recovery_point < self.end_offset && options.flush_ms < i64::MAX;
         !self.waiting.is_empty()
+            || self.flushing.is_some()
             || self.is_flush_queued
             || self.has_flush_failed
             || will_flush

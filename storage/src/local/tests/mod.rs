@@ -1,6 +1,7 @@
 //! The local engine on a disk that fails: crashes at each write, power cuts, full disks.
 
 mod damage;
+mod full;
 mod random;
 mod simulated_disk;
 mod world;
@@ -164,6 +165,7 @@ fn a_full_disk_fails_an_append_and_no_more() {
         for n in 0..20 {
             while append(&log, n * RECORDS_PER_BATCH).is_err() {
                 refused += 1;
+                logs.maintain(NOW); // what was not flushed is tried again
                 assert_eq!(log.end_offset().unwrap_or(n * RECORDS_PER_BATCH), n * RECORDS_PER_BATCH);
             }
         }
@@ -186,7 +188,10 @@ fn a_disk_without_space_takes_nothing_and_goes_on_when_there_is_some() {
         disk.world().fault = Some((at..=at + 5, Fault::Full));
         for n in 0..20 {
             // Six attempts at a write are six operations: the space is back then at the latest.
-            let attempts = (1..=8).find(|_| append(&log, n * RECORDS_PER_BATCH).is_ok());
+            let attempts = (1..=8).find(|_| {
+                logs.maintain(NOW);
+                append(&log, n * RECORDS_PER_BATCH).is_ok()
+            });
             assert!(attempts.is_some(), "full from {at} on: {n}");
             let limits = ReadLimits { max_bytes: 400, upper_offset: i64::MAX, whole_first_batch: true };
             assert!(log.read(0, limits).unwrap().wait().unwrap().bytes > 0, "full from {at} on: {n}");
