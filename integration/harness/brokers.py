@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from harness import places
+from harness import dumplog, places
 
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 60
@@ -62,7 +62,7 @@ class Broker:
         about = {"kind": kind, "port": free_port(), "binary": str(places.OTTLA)}
         (directory / "broker.json").write_text(json.dumps(about))
         ctl = directory / "ctl"
-        ctl.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{places.INTEGRATION}/run" --ctl "{directory}" "$1"\n')
+        ctl.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{places.INTEGRATION}/run" --ctl "{directory}" "$@"\n')
         ctl.chmod(0o755)
         return cls(directory)
 
@@ -121,6 +121,10 @@ class Broker:
         status = Path(f"/proc/{self.pid()}/status").read_text()
         print(next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmHWM")))
 
+    def dump(self, topic):
+        """Prints what Kafka's dump-log says of the batches of partition 0 of a topic, as far as it is the same everywhere."""
+        print("\n".join(dumplog.account(self.data / f"{topic}-0")))
+
     def command(self):
         if self.kind == "ottla":
             return self.ottla_command()
@@ -161,16 +165,17 @@ class Broker:
             raise BrokerError(f"storage format: {done.stdout}{done.stderr}")
 
 
-def ctl(directory, action):
+def ctl(directory, action, *words):
     """What a scenario asks of its broker through $BROKER_CTL."""
     actions = {
-        "start": Broker.start, "stop": Broker.stop, "restart": Broker.restart, "kill9": Broker.kill9, "memory": Broker.memory
+        "start": Broker.start, "stop": Broker.stop, "restart": Broker.restart, "kill9": Broker.kill9,
+        "memory": Broker.memory, "dump": Broker.dump,
     }
     if action not in actions:
         print(f"ctl: {action!r} is none of {', '.join(actions)}", file=sys.stderr)
         return 2
     try:
-        actions[action](Broker(directory))
+        actions[action](Broker(directory), *words)
     except BrokerError as error:
         print(f"ctl: {error}", file=sys.stderr)
         return 1

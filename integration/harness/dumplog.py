@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from pathlib import Path
 
 from harness import places
 
@@ -9,6 +10,9 @@ from harness import places
 KINDS = (".log", ".index", ".timeindex", ".txnindex", ".snapshot", ".checkpoint")
 
 MAX_ARGUMENT = 100_000
+
+# Scenarios write records of times before this one, or of their own time.
+NOW_FROM_MS = 1_700_000_000_000
 
 # What it prints when a file is not as it should be.
 COMPLAINTS = re.compile(
@@ -35,6 +39,30 @@ def check(data):
     if not any(groups.values()):
         return f"no files in {data}"
     return "\n".join(complaints[:40]) or None
+
+
+def account(directory):
+    """One line for each segment and each batch of a partition, without what differs from run to run."""
+    paths = sorted(directory.glob("*.log"))
+    command = [places.TOOL, "dump-log", "--files", ",".join(str(path) for path in paths)]
+    dumped = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
+    lines, producers = [], {"-1": "none"}
+    for line in dumped.splitlines():
+        if line.startswith("Dumping "):
+            lines.append(Path(line.split()[1]).name)
+        elif line.startswith("baseOffset: "):
+            batch = dict(re.findall(r"(\w+): (\S+)", line))
+            producer = producers.setdefault(batch["producerId"], f"producer {len(producers)}")
+            # The broker's own times are of today.
+            time = int(batch["CreateTime"])
+            lines.append(
+                f"  {batch['baseOffset']}-{batch['lastOffset']} {batch['count']} {batch['compresscodec']} {producer}"
+                f" {batch['producerEpoch']} {batch['baseSequence']}-{batch['lastSequence']}"
+                f" {time if time < NOW_FROM_MS else 'now'}"
+                f"{' transactional' * (batch['isTransactional'] == 'true')}{' control' * (batch['isControl'] == 'true')}"
+                f"{' horizon' * ('empty' not in batch['deleteHorizonMs'])}{' invalid' * (batch['isvalid'] != 'true')}"
+            )
+    return lines
 
 
 def portions(paths):

@@ -15,8 +15,8 @@ from pathlib import Path
 from harness import brokers, clients, dumplog, places
 from harness.brokers import Broker, BrokerError, tail
 
-# These stop, kill or starve their broker, so each has one of its own.
-OWN_BROKER = {"restart", "kill9", "eos-kill9", "bad-input"}
+# These stop, kill, starve or reconfigure their broker, so each has one of its own.
+OWN_BROKER = {"restart", "kill9", "eos-kill9", "bad-input", "compaction"}
 
 
 def main(words):

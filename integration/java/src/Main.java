@@ -25,6 +25,7 @@ public final class Main {
         Map.entry("regex", Groups::regex),
         Map.entry("topics", Admins::topics),
         Map.entry("admin", Admins::admin),
+        Map.entry("compaction", Compaction::compaction),
         Map.entry("restart", Durability::restart),
         Map.entry("kill9", Durability::kill9),
         Map.entry("transactions", Transactions::transactions),
