@@ -226,6 +226,11 @@ fn check_steps(old: &ServerConfig, new: &ServerConfig) -> Result<(), Refusal> {
             continue;
         };
         let failed = format!("Dynamic thread count update validation failed for {name}={becomes}");
+        if name == "log.cleaner.threads" && becomes < was / 2 {
+            return refuse(format!(
+                "Log cleaner threads cannot be reduced to less than half the current value {was}"
+            ));
+        }
         if name == "log.cleaner.threads" && becomes > was * 2 {
             return refuse(format!(
                 "Log cleaner threads cannot be increased to more than double the current value {was}"

@@ -3,6 +3,7 @@
 //! of DescribeConfigs, errors and warnings as texts. Pure: no file, no environment, no clock is touched here.
 
 mod alter;
+mod cleaner_config;
 mod describe;
 mod environment;
 pub mod key;
@@ -18,6 +19,7 @@ pub use alter::{
     Change, Refusal, alter_broker, validate_broker, validate_client_metrics, validate_cluster_default,
     validate_group,
 };
+pub use cleaner_config::{CleanerConfig, io_max_bytes_per_second};
 pub use describe::{
     ConfigEntry, Synonym, describe_broker, describe_client_metrics, describe_cluster_default, describe_group,
     describe_topic,

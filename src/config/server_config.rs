@@ -3,6 +3,7 @@
 //! Enters: checked texts. Leaves: `ServerConfig`; one that has dynamic layers is made anew from the old one.
 
 use super::alter::out_of_bounds;
+use super::cleaner_config::check_cleaner;
 use super::key::{Update, Value};
 use super::keys;
 use super::listeners::{self, Listener};
@@ -270,6 +271,7 @@ impl ServerConfig {
         if !(0..=4).contains(&self.offsets_topic_compression_codec) {
             return Err(format!("Unknown compression type id: {}", self.offsets_topic_compression_codec));
         }
+        check_cleaner(self)?;
         for key in keys::GROUP {
             let Some((name, value)) = key.fallbacks.first().and_then(|name| Some((name, self.value(name)?)))
             else {
