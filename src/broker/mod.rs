@@ -4,6 +4,7 @@
 
 mod auto_topics;
 mod blocking;
+mod cleaner;
 pub mod cluster;
 mod cluster_view;
 mod config_rules;
@@ -39,6 +40,7 @@ use crate::coordinator::runtime::{GroupCoordinator, ShareCoordinator, Transactio
 use crate::coordinator::share::ShareCoordinatorConfig;
 use crate::coordinator::transaction::TransactionConfig;
 use crate::metadata::{Image, ResourceType, Topic};
+use cleaner::Cleaner;
 use cluster::Cluster;
 use cluster_view::PresentImage;
 use fetch_memory::FetchMemory;
@@ -73,6 +75,7 @@ pub struct Broker {
     partitions: Partitions,
     producer_ids: ProducerIds,
     retention_checks: RetentionChecks,
+    cleaner: Cleaner,
     groups: Arc<GroupCoordinator>,
     streams_topics: StreamsTopics,
     share_states: Arc<ShareCoordinator>,
@@ -117,6 +120,7 @@ impl Broker {
                 producer_ids: ProducerIds::default(),
                 streams_topics: StreamsTopics::default(),
                 retention_checks: RetentionChecks::default(),
+                cleaner: Cleaner::default(),
             }
         });
         broker.broker_config_changed();
@@ -167,15 +171,17 @@ impl Broker {
     }
 
     /// To be called every second or so, off the async threads: flushes that are due, files of deleted topics, and each
-    /// `log.retention.check.interval.ms` what retention lets go of.
-    pub fn maintain(&self) {
+    /// `log.retention.check.interval.ms` what retention lets go of. Begins the cleaner's rounds.
+    pub fn maintain(self: &Arc<Self>) {
         let now_ms = self.clock.now_ms();
+        self.clean_logs(now_ms);
         self.apply_retention(now_ms);
         self.logs().maintain(now_ms);
     }
 
     /// A clean stop: everything is flushed, so that the next start need look at nothing. Blocks on the disk.
     pub fn close(&self) -> Result<(), StorageError> {
+        self.stop_cleaner();
         self.logs().close(self.clock.now_ms())
     }
 
@@ -196,6 +202,7 @@ impl Broker {
         for partition in self.partitions.of_topic(topic.id, topic.partition_count()) {
             partition.set_config(Arc::clone(&config), Arc::clone(&options));
         }
+        self.cleaner.config_changed(Some(topic.id));
     }
 
     /// Takes the files of a deleted topic out of use; they are removed in the background, and so are its offsets.

@@ -32,6 +32,7 @@ impl Broker {
                 by_topic.entry(Arc::clone(&name)).or_insert_with(|| self.topic_config(&image, &name));
             partition.set_config(Arc::clone(config), Arc::clone(options));
         }
+        self.cleaner.config_changed(None);
     }
 }
 

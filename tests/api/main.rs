@@ -8,6 +8,7 @@ mod transactions;
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod api_versions;
+mod cleaner;
 mod configs;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
