@@ -318,7 +318,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 /// What the logs need from time to time: flushes that are due, retention, files of deleted topics.
 async fn upkeep(broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
     let searching = Arc::clone(&broker);
-    if let Err(error) = tokio::task::spawn_blocking(move || searching.remove_strays()).await {
+    if let Err(error) = tokio::task::spawn_blocking(move || searching.settle_strays()).await {
         warn!(%error, "the search for deleted topics' logs failed");
     }
     tokio::spawn(TransactionCoordinator::keep_loaded(Arc::downgrade(broker.transactions())));

@@ -6,16 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ottla_protocol::Uuid;
 use ottla_storage::{LogDir, LogId, StorageError};
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::Broker;
-use super::cluster::{self, ClusterError};
-use crate::metadata::{DeletedTopic, TopicToDelete};
-
-/// Kafka's mark of a partition's directory.
-const PARTITION_METADATA: &str = "partition.metadata";
+use super::cluster::ClusterError;
+use crate::metadata::{DeletedTopic, Image, TopicToDelete};
 
 impl Broker {
     /// The directories with those of `ids` that lie in them, and their sizes in bytes. A log that nothing was written to
@@ -48,33 +44,19 @@ impl Broker {
         Ok(dirs)
     }
 
-    /// Takes away logs of topics that were deleted when a crash came before their files had gone. Kafka calls them stray.
-    /// Reads the disk.
-    pub fn remove_strays(&self) {
-        if let Err(error) = self.try_to_remove_strays() {
+    /// Finishes deletions that a crash cut short, and sets aside other logs whose topic the metadata does not know, as Kafka
+    /// does. Reads the disk.
+    pub fn settle_strays(&self) {
+        let (image, now_ms) = (self.image(), self.clock.now_ms());
+        let is_known = |topic: &str, partition: i32| {
+            let is_there =
+                |image: &Image| image.topic(topic).is_some_and(|known| known.partition(partition).is_some());
+            // A topic may have been created since.
+            is_there(&image) || is_there(&self.image())
+        };
+        if let Err(error) = self.logs().settle_strays(&is_known, now_ms) {
             warn!(%error, "the log directories could not be searched for deleted topics");
         }
-    }
-
-    fn try_to_remove_strays(&self) -> Result<(), StorageError> {
-        let dirs = self.logs().describe()?;
-        let stored = self.logs().stored()?;
-        // Looked at after the directories: a log whose topic has just been created is no stray.
-        let image = self.image();
-        for (topic, partition) in stored {
-            let is_known = image.topic(&topic).is_some_and(|known| known.partition(partition).is_some());
-            // No topic has this id, so that whatever lies there is of an earlier one.
-            let id = LogId { topic: topic.into(), topic_id: Uuid::nil(), partition };
-            // Somebody's own directory that only has such a name is none of ours.
-            let is_log =
-                dirs.iter().any(|dir| dir.path.join(id.dir_name()).join(PARTITION_METADATA).is_file());
-            if is_known || !is_log || &*id.topic == cluster::METADATA_TOPIC {
-                continue;
-            }
-            self.logs().delete(&id, self.clock.now_ms())?;
-            info!(log = %id, "removed a log whose topic had been deleted");
-        }
-        Ok(())
     }
 
     /// Deletes topics and takes their files out of use, whether or not the one who asked still waits.

@@ -96,7 +96,7 @@ impl Broker {
         // Whoever deletes or alters the topic from now on finds the partition; what they did until now is made good here.
         let now = self.image();
         if now.topic_by_id(&topic.id).is_none() {
-            self.partition_deleted(&id);
+            self.partitions_deleted(&id.topic, id.topic_id, index..index + 1);
             return Err(LookupError::UnknownTopicOrPartition);
         }
         let partition = opened.map_err(LookupError::Storage)?;

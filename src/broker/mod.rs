@@ -29,9 +29,11 @@ mod transaction_peers;
 mod transactions;
 mod waiters;
 
+use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ottla_storage::{LogId, LogOptions, Logs, StorageError};
+use ottla_protocol::Uuid;
+use ottla_storage::{LogOptions, Logs, StorageError};
 use tracing::error;
 
 use crate::clock::Clock;
@@ -231,16 +233,15 @@ impl Broker {
                 );
             }
         });
-        for partition in 0..topic.partition_count() {
-            let id = LogId { topic: Arc::from(&*topic.name), topic_id: topic.id, partition };
-            self.partition_deleted(&id);
-        }
+        let name: Arc<str> = Arc::from(&*topic.name);
+        in_place(|| self.partitions_deleted(&name, topic.id, 0..topic.partition_count()));
     }
 
-    fn partition_deleted(&self, id: &LogId) {
-        if let Err(error) = self.partitions.delete(id, self.clock.now_ms()) {
-            error!(log = %id, %error, "a deleted partition's files could not be removed");
-        }
+    fn partitions_deleted(&self, topic: &Arc<str>, topic_id: Uuid, partitions: Range<i32>) {
+        // The broker's own delay, as with Kafka: the topic's configuration is gone.
+        let delay_ms = self.config().topic_defaults().file_delete_delay_ms;
+        let remove_at_ms = self.clock.now_ms().saturating_add(delay_ms);
+        self.partitions.delete(topic, topic_id, partitions, remove_at_ms);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The partitions that have been used since the start; one that nobody uses costs nothing here.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use ottla_protocol::Uuid;
@@ -67,16 +68,16 @@ impl Partitions {
         slots.values().filter_map(|slot| slot.partition.get().cloned()).collect()
     }
 
-    /// Forgets a deleted partition and hands its files to background deletion.
-    pub fn delete(&self, id: &LogId, now_ms: i64) -> Result<(), StorageError> {
-        let removed = {
+    /// Forgets partitions of a deleted topic and hands their files to background deletion.
+    pub fn delete(&self, topic: &Arc<str>, topic_id: Uuid, partitions: Range<i32>, remove_at_ms: i64) {
+        let mut removed = Vec::new();
+        for partition in partitions.clone() {
             let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-            slots.remove(&(id.topic_id, id.partition))
-        };
-        let deleted = self.logs.delete(id, now_ms);
-        if let Some(partition) = removed.as_ref().and_then(|slot| slot.partition.get()) {
+            removed.extend(slots.remove(&(topic_id, partition)));
+        }
+        self.logs.delete(topic, topic_id, partitions, remove_at_ms);
+        for partition in removed.iter().filter_map(|slot| slot.partition.get()) {
             partition.wake();
         }
-        deleted
     }
 }

@@ -1,6 +1,7 @@
 //! All logs of this process.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -189,18 +190,33 @@ impl Logs {
         }
     }
 
-    /// The topic was deleted. Calls on the log fail from now on; its files go `file.delete.delay.ms` later.
-    pub fn delete(&self, id: &LogId, now_ms: i64) -> Result<(), StorageError> {
-        let log = self.shared.logs().remove(&(id.topic_id, id.partition));
-        self.shared.leave_active(id);
-        let mut delay_ms = LogOptions::default().file_delete_delay_ms;
-        if let Some(log) = &log {
-            delay_ms = log.options().file_delete_delay_ms;
-            log.mark_deleted();
+    /// A topic was deleted. Calls on its logs fail from now on; their directories go in the background, and their files at
+    /// `remove_at_ms`. Another topic may have the name at once.
+    pub fn delete(&self, topic: &Arc<str>, topic_id: Uuid, partitions: Range<i32>, remove_at_ms: i64) {
+        for partition in partitions.clone() {
+            let key = (topic_id, partition);
+            let log = self.shared.logs().remove(&key);
+            lock(&self.shared.active).remove(&key);
+            if let Some(log) = log {
+                log.mark_deleted();
+            }
         }
+        if let Engine::Local(engine) = &self.shared.engine {
+            engine.delete(topic, topic_id, partitions, remove_at_ms);
+            // The checkpoints tell of them.
+            self.shared.have_starts_moved.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// To be called once after the start, when the metadata is known: deals with directories of topics that are not in it.
+    pub fn settle_strays(
+        &self,
+        is_known: &dyn Fn(&str, i32) -> bool,
+        now_ms: i64,
+    ) -> Result<(), StorageError> {
         match &self.shared.engine {
             Engine::Memory => Ok(()),
-            Engine::Local(engine) => engine.delete(id, now_ms.saturating_add(delay_ms)),
+            Engine::Local(engine) => engine.settle_strays(is_known, now_ms),
         }
     }
 

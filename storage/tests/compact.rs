@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::*;
 use ottla_protocol::batch::{BatchBuilder, Batches, RecordBatch, ValidatedBatches};
 use ottla_protocol::codec::Compression;
-use ottla_storage::{Compacted, CompactionLimits, Log, LogOptions, Logs, Pace};
+use ottla_storage::{Compacted, CompactionLimits, Log, LogId, LogOptions, Logs, Pace};
 
 const LIMITS: CompactionLimits = CompactionLimits { dedupe_buffer_bytes: 1 << 20, io_buffer_bytes: 4096 };
 
@@ -160,8 +160,9 @@ fn a_restart_finds_what_was_compacted_and_where_it_ended() {
     let text = std::fs::read_to_string(dir.path().join("cleaner-offset-checkpoint")).unwrap();
     assert_eq!(text, format!("0\n1\nt 0 {dirty_from}\n"));
     let logs = dir.logs();
-    logs.delete(open(&logs, small()).id(), NOW).unwrap();
-    let log = open(&logs, small());
+    delete(&logs, &open(&logs, small()), NOW);
+    let again = LogId { topic_id: uuid::Uuid::from_u128(2), ..id("t", 0) };
+    let log = logs.log(&again, &Arc::new(small()));
     fill(&log, 80);
     assert_eq!(compact(&log, NOW).first_dirty_offset, 0, "another topic of the name");
 }

@@ -102,7 +102,7 @@ fn a_directory_that_cannot_be_used_is_offline_alone_and_its_logs_are_not_begun_a
         [false, true, false]
     );
     // Deleted meanwhile, it is a stray when it comes back.
-    logs.delete(&id("t", 1), NOW).unwrap();
+    logs.delete(&id("t", 1).topic, id("t", 1).topic_id, 1..2, NOW);
     logs.maintain(NOW);
     logs.close(NOW).unwrap();
     drop(logs);

@@ -132,9 +132,10 @@ fn a_deleted_topic_is_renamed_then_removed() {
     let logs = dir.logs();
     let log = logs.log(&id("t", 0), &options());
     log.append(batch(1, 1000), client()).unwrap();
-    logs.delete(log.id(), NOW).unwrap();
+    delete(&logs, &log, NOW + 60_000);
     let renamed = dir.path().join("t-0.00000000000000000123456789abcdef-delete");
-    assert!(renamed.exists() && !dir.path().join("t-0").exists());
+    wait_until("the directory has its new name", || renamed.exists());
+    assert!(!dir.path().join("t-0").exists());
     logs.maintain(NOW + 59_999);
     assert!(renamed.exists());
     logs.maintain(NOW + 60_000);

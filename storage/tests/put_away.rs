@@ -137,8 +137,10 @@ fn a_put_away_log_is_deleted_with_its_topic() {
     let logs = dir.logs();
     use_log(&logs, |log| drop(log.append(batch(3, NOW), client()).unwrap()));
     logs.maintain(LATER);
-    logs.delete(&id("t", 0), LATER).unwrap();
-    use_log(&logs, |log| assert_eq!(log.end_offset().unwrap(), 0));
+    let of_topic = id("t", 0);
+    logs.delete(&of_topic.topic, of_topic.topic_id, 0..1, LATER);
+    let another = ottla_storage::LogId { topic_id: uuid::Uuid::from_u128(2), ..of_topic };
+    assert_eq!(logs.log(&another, &options()).end_offset().unwrap(), 0);
 }
 
 /// The recovery point in Kafka's file: how far a start after a power cut must believe the files.

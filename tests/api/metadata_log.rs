@@ -172,14 +172,14 @@ async fn a_directory_of_another_node_is_refused() {
 }
 
 #[tokio::test]
-async fn a_deleted_topics_files_go_even_when_a_crash_came_between() {
+async fn logs_of_topics_that_the_metadata_does_not_know_are_set_aside() {
     let data = TempDir::new();
     let broker = open(&data).await;
     let mut client = Client::connect(&broker).await;
     create_topic(&mut client, "kept", 1).await;
     let before = topics(&broker).await;
     broker.stop().await.unwrap();
-    // Logs that the metadata knows nothing of (any more).
+    // Logs that the metadata knows nothing of.
     for stray in ["gone-0", "gone-with-dashes-12", "kept-1"] {
         let dir = data.path().join(stray);
         fs::create_dir(&dir).unwrap();
@@ -197,6 +197,10 @@ async fn a_deleted_topics_files_go_even_when_a_crash_came_between() {
     }
     assert!(!is_there("gone-0") && !is_there("gone-with-dashes-12") && !is_there("kept-1"));
     assert!(is_there("holiday-2026"), "it is not a log");
+    for stray in ["gone-0", "gone-with-dashes-12", "kept-1"] {
+        let aside = format!("{stray}.2a14b80943484950b38219d13641e77f-stray/00000000000000000000.log");
+        assert!(is_there(&aside), "as with Kafka");
+    }
     assert_eq!(topics(&broker).await, before);
     broker.stop().await.unwrap();
     let broker = open(&data).await;

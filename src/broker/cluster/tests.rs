@@ -80,9 +80,7 @@ async fn what_the_log_refuses_is_not_in_the_image() {
     let logs = Logs::memory();
     let cluster = registered(&logs).await;
     cluster.create_topics(vec![topic("before")], false).await.unwrap();
-    let id =
-        ottla_storage::LogId { topic: METADATA_TOPIC.into(), topic_id: Uuid::from_u128(1), partition: 0 };
-    logs.delete(&id, 0).unwrap();
+    logs.delete(&METADATA_TOPIC.into(), Uuid::from_u128(1), 0..1, 0);
     // The second finds a state that could not be read again.
     for name in ["first", "second"] {
         let refused = cluster.create_topics(vec![topic(name)], false).await;

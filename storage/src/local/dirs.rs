@@ -126,9 +126,12 @@ impl Dir {
     /// The log of this name is gone.
     pub fn forget(&self, name: &str) {
         let mut state = self.state();
-        state.checkpoints.remove(name);
-        state.is_cleaned_unwritten |= state.cleaned.remove(name).is_some();
-        state.forgotten.insert(name.to_owned());
+        let was_cleaned = state.cleaned.remove(name).is_some();
+        state.is_cleaned_unwritten |= was_cleaned;
+        if state.checkpoints.remove(name).is_some() || was_cleaned {
+            state.forgotten.insert(name.to_owned());
+            state.are_unwritten = true;
+        }
     }
 
     /// Another log of this name begins: what the files say of an earlier one must not be taken for its own after a crash.

@@ -4,13 +4,16 @@
 //! Removing a large file takes the file system a while, and there may be a hundred thousand of them: a thread of its own
 //! does it, which lives for as long as there is something to remove.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use uuid::Uuid;
+
+use super::deletion::DeletedTopic;
 use super::disk::Disk;
 
 #[derive(Clone)]
@@ -27,6 +30,8 @@ struct State {
     /// By the time at which it may go, and a number that keeps the order.
     waiting: BTreeMap<(i64, u64), Doom>,
     number: u64,
+    /// Deleted topics whose directories may have their names yet, and when their files go.
+    topics: HashMap<Uuid, i64>,
     remover: Option<JoinHandle<()>>,
     is_removing: bool,
     /// For tests: whoever finds something due removes it himself.
@@ -36,6 +41,8 @@ struct State {
 enum Doom {
     File(PathBuf),
     Dir(PathBuf),
+    /// Directories that have their names yet.
+    Topic(DeletedTopic),
 }
 
 impl Doomed {
@@ -56,22 +63,34 @@ impl Doomed {
         self.add(Doom::Dir(path), remove_at_ms);
     }
 
+    /// Comes before everything else.
+    pub fn add_topic(&self, topic: DeletedTopic) {
+        self.0.state().topics.insert(topic.id, topic.remove_at_ms);
+        self.add(Doom::Topic(topic), i64::MIN);
+    }
+
+    /// When the files of a topic go whose directories may have their names yet.
+    pub fn removes_topic_at(&self, id: Uuid) -> Option<i64> {
+        self.0.state().topics.get(&id).copied()
+    }
+
+    pub fn has_topics(&self) -> bool {
+        !self.0.state().topics.is_empty()
+    }
+
     pub fn has_dir(&self, path: &Path) -> bool {
         self.0.state().waiting.values().any(|doom| matches!(doom, Doom::Dir(known) if known == path))
     }
 
     fn add(&self, doom: Doom, remove_at_ms: i64) {
-        let mut state = self.0.state();
-        state.number += 1;
-        let key = (remove_at_ms, state.number);
-        state.waiting.insert(key, doom);
+        self.0.state().add(doom, remove_at_ms);
     }
 
     /// Sees to it that what is due is removed soon.
     pub fn remove_due(&self, now_ms: i64) {
         let mut state = self.0.state();
         let is_due = state.waiting.first_key_value().is_some_and(|((at_ms, _), _)| *at_ms <= now_ms);
-        if !is_due || state.is_removing || self.0.is_stopped.load(Ordering::Relaxed) {
+        if !is_due || state.is_removing {
             return;
         }
         let inner = self.0.clone();
@@ -88,7 +107,8 @@ impl Doomed {
         }
     }
 
-    /// Ends after the file that is being removed now. What is left is found at the next start.
+    /// Ends after the file that is being removed now, when all deleted topics have lost their names. What is left is
+    /// found at the next start.
     pub fn stop(&self) {
         self.0.is_stopped.store(true, Ordering::Relaxed);
         let remover = self.0.state().remover.take();
@@ -96,6 +116,15 @@ impl Doomed {
             // It ends without an answer only when it panicked, and then there is nothing to wait for.
             let _ = remover.join();
         }
+        self.0.remove(i64::MIN);
+    }
+}
+
+impl State {
+    fn add(&mut self, doom: Doom, remove_at_ms: i64) {
+        self.number += 1;
+        let key = (remove_at_ms, self.number);
+        self.waiting.insert(key, doom);
     }
 }
 
@@ -104,21 +133,46 @@ impl Inner {
         loop {
             let mut state = self.state();
             let is_stopped = self.is_stopped.load(Ordering::Relaxed);
-            let next = state.waiting.first_entry().filter(|next| next.key().0 <= now_ms && !is_stopped);
+            // Renaming is quick, and what has its name yet would be a stray at the next start.
+            let limit_ms = if is_stopped { i64::MIN } else { now_ms };
+            let next = state.waiting.first_entry().filter(|next| next.key().0 <= limit_ms);
             let Some(doom) = next.map(|next| next.remove()) else {
                 state.is_removing = false;
                 return;
             };
             drop(state);
-            let (path, removed) = match &doom {
-                Doom::File(path) => (path, self.disk.remove_file(path)),
-                Doom::Dir(path) => (path, self.remove_dir(path)),
+            let (removed, path) = match doom {
+                Doom::File(path) => (self.disk.remove_file(&path), path),
+                Doom::Dir(path) => (self.remove_dir(&path), path),
+                Doom::Topic(topic) => {
+                    self.rename(topic, now_ms);
+                    continue;
+                }
             };
             if let Err(error) = removed
                 && error.kind() != io::ErrorKind::NotFound
             {
                 tracing::warn!(path = %path.display(), %error, "could not remove what was deleted");
             }
+        }
+    }
+
+    fn rename(&self, mut topic: DeletedTopic, now_ms: i64) {
+        let mut renamed = Vec::new();
+        let outcome = topic.rename_some(&*self.disk, |path| renamed.push(path));
+        let mut state = self.state();
+        for path in renamed {
+            state.add(Doom::Dir(path), topic.remove_at_ms);
+        }
+        // After an error at the next call, or the next start.
+        let next_ms = if outcome.is_ok() { i64::MIN } else { now_ms.saturating_add(1) };
+        if let Err(error) = outcome {
+            tracing::warn!(topic = %topic.name, %error, "could not rename a deleted log; it is tried again");
+        }
+        if topic.partitions.is_empty() {
+            state.topics.remove(&topic.id);
+        } else {
+            state.add(Doom::Topic(topic), next_ms);
         }
     }
 

@@ -5,11 +5,12 @@
 //! `store` is one log, `segment`, `index`, `txn_index` and `scan` its files, `cold` a read of them, `source` a
 //! walk through one, `recovery`,
 //! `recall` and `swap` their opening; `replace` puts what compaction leaves into their place; `sync` makes them durable;
-//! `checkpoint_files` and `partition_metadata` the small ones; `open_files` bounds what is open; `doomed` is on its
-//! way out; `dirs` is a log directory, `disk` the file system, `faults` what its errors mean.
+//! `checkpoint_files` and `partition_metadata` the small ones; `open_files` bounds what is open; `deletion` and
+//! `doomed` are how it goes; `dirs` is a log directory, `disk` the file system, `faults` what its errors mean.
 
 mod checkpoint_files;
 mod cold;
+mod deletion;
 mod dirs;
 mod disk;
 mod doomed;
@@ -32,7 +33,7 @@ mod txn_index;
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 pub(crate) use checkpoint_files::Checkpoint;
@@ -42,7 +43,6 @@ use faults::{Health, WatchedDisk};
 pub(crate) use faults::{Meaning, Offline};
 pub(crate) use index::{OffsetEntry, TimeEntry};
 use open_files::OpenFiles;
-use uuid::Uuid;
 
 use crate::error::StorageError;
 use crate::log::Opened;
@@ -50,7 +50,6 @@ use crate::logs::{Home, LogDir, Placement};
 use crate::options::{LogId, LogOptions};
 
 const METADATA_TOPIC: &str = "__cluster_metadata";
-const DELETE_SUFFIX: &str = "-delete";
 
 /// What the local engine may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,6 +181,9 @@ impl LocalEngine {
     /// Where the log is, or else where it belongs; and whether it is there. A log whose directory is offline is not begun
     /// anew in another one. Cluster metadata is always in the first directory.
     fn place(&self, id: &LogId) -> Result<(usize, bool), StorageError> {
+        if self.files.doomed.removes_topic_at(id.topic_id).is_some() {
+            return Err(StorageError::Deleted);
+        }
         let home = match self.placement.get() {
             _ if &*id.topic == METADATA_TOPIC => Home::In(0),
             Some(placement) => placement(id),
@@ -213,8 +215,7 @@ impl LocalEngine {
             let found = partition_metadata::read(disk, &path);
             match found.map_err(|error| StorageError::io("read", &path, error))? {
                 Some(topic_id) if topic_id == id.topic_id => return Ok(Some(at)),
-                // An earlier topic of the same name that was deleted while nobody ran.
-                Some(topic_id) => self.doom(dir, &id.dir_name(), topic_id, 0)?,
+                Some(topic_id) => self.make_way(dir, &id.dir_name(), topic_id)?,
                 None if disk.list(&path).is_ok() => return Ok(Some(at)),
                 None => {}
             }
@@ -222,54 +223,10 @@ impl LocalEngine {
         Ok(None)
     }
 
-    /// The topic is gone: its directory gets a name that nobody looks for, and is removed later. One that is offline is
-    /// a stray when it comes back.
-    pub fn delete(&self, id: &LogId, remove_at_ms: i64) -> Result<(), StorageError> {
-        let Some(at) = self.find(id)? else { return Ok(()) };
-        let (dir, name) = (&self.dirs[at], id.dir_name());
-        self.doom(dir, &name, id.topic_id, remove_at_ms)
-    }
-
-    fn doom(&self, dir: &Dir, name: &str, id: Uuid, remove_at_ms: i64) -> Result<(), StorageError> {
-        let from = dir.path.join(name);
-        // A name has at most 255 bytes: a long topic loses its end, as with Kafka.
-        let room = 255 - 1 - 32 - DELETE_SUFFIX.len();
-        let mut length = name.len().min(room);
-        while !name.is_char_boundary(length) {
-            length -= 1;
-        }
-        let to = dir.path.join(format!("{}.{}{DELETE_SUFFIX}", &name[..length], id.simple()));
-        self.files.disk().rename(&from, &to).map_err(|error| StorageError::io("rename", &from, error))?;
-        dir.forget(name);
-        self.files.doomed.add_dir(to, remove_at_ms);
-        Ok(())
-    }
-
-    /// Removes, in the background, what was deleted and whose time has come; the first time also the directories that an
-    /// earlier process left.
-    pub fn remove_doomed(&self, now_ms: i64) {
-        let doomed = &self.files.doomed;
-        if !self.has_looked_for_doomed.swap(true, Ordering::Relaxed) {
-            for dir in self.online() {
-                let names = self.files.disk().list(&dir.path).unwrap_or_default();
-                let found = names.iter().filter(|name| is_doomed(name));
-                for path in found.map(|name| dir.path.join(name)).filter(|path| !doomed.has_dir(path)) {
-                    doomed.add_dir(path, 0);
-                }
-            }
-        }
-        doomed.remove_due(now_ms);
-    }
-
     /// Does on the caller's thread what else goes on in the background.
     #[cfg(test)]
     pub fn without_threads(&self) {
         self.files.doomed.without_thread();
-    }
-
-    /// Ends what goes on in the background.
-    pub fn stop(&self) {
-        self.files.doomed.stop();
     }
 
     /// Topic and partition of every directory that looks like a log's.
@@ -345,13 +302,6 @@ impl LocalEngine {
     fn online(&self) -> impl Iterator<Item = &Dir> {
         self.dirs.iter().filter(|dir| !dir.health.is_offline())
     }
-}
-
-/// Whether a directory has the name that Kafka gives to a deleted topic's: `topic-partition.ID-delete`, where the id has 32
-/// digits. Anything else may be somebody's own.
-fn is_doomed(name: &str) -> bool {
-    let id = name.strip_suffix(DELETE_SUFFIX).and_then(|stem| Some(stem.rsplit_once('.')?.1));
-    id.is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// The directory that it belongs to is none of `log.dirs`.

@@ -1,5 +1,6 @@
 //! The engine's half of one log: a directory of segments.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -102,8 +103,12 @@ impl LocalStore {
     /// `file.delete.delay.ms` later, since readers may hold them.
     pub(super) fn retire(&self, gone: Vec<Segment>, options: &LogOptions, now_ms: i64) {
         let remove_at_ms = now_ms.saturating_add(options.file_delete_delay_ms);
-        for segment in gone {
-            for file in segment.into_files() {
+        let names = if gone.is_empty() { None } else { self.files.disk().list(&self.dir).ok() };
+        let names = names.map(HashSet::<_>::from_iter);
+        for file in gone.into_iter().flat_map(Segment::into_files) {
+            let name = file.path().file_name().map(|name| name.to_string_lossy().into_owned());
+            // Most have no aborted transactions, and no snapshot.
+            if names.as_ref().zip(name).is_none_or(|(names, name)| names.contains(&name)) {
                 self.retire_file(&file, DELETED, remove_at_ms);
             }
         }

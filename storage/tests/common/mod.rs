@@ -58,15 +58,25 @@ pub fn base_offsets(records: &Records) -> Vec<i64> {
     batches.map(|batch| batch.unwrap().base_offset).collect()
 }
 
+/// Deletes the log as its topic's only one.
+pub fn delete(logs: &Logs, log: &Log, remove_at_ms: i64) {
+    let (id, partition) = (log.id(), log.id().partition);
+    logs.delete(&id.topic, id.topic_id, partition..partition + 1, remove_at_ms);
+}
+
 /// Waits for what happens in the background.
-pub fn wait_until_gone(path: &Path) {
-    for _ in 0..1000 {
-        if !path.exists() {
+pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    for _ in 0..2000 {
+        if is_so() {
             return;
         }
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    panic!("{} is still there", path.display());
+    panic!("not in time: {what}");
+}
+
+pub fn wait_until_gone(path: &Path) {
+    wait_until(&format!("{} is gone", path.display()), || !path.exists());
 }
 
 /// A log directory for one test, empty at first and removed at the end.

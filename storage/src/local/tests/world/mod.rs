@@ -239,9 +239,8 @@ impl Run {
     /// And another one of the same name is begun.
     fn delete_topic(&mut self, at: usize) {
         self.note("delete the topic");
-        if let Err(error) = self.logs.delete(&self.ledgers[at].id, self.now_ms) {
-            self.accept(&error);
-        }
+        let (id, delay_ms) = (&self.ledgers[at].id, self.ledgers[at].options.file_delete_delay_ms);
+        self.logs.delete(&id.topic, id.topic_id, id.partition..id.partition + 1, self.now_ms + delay_ms);
         self.next_topic_id += 1;
         let topic = self.ledgers[at].id.topic.clone();
         self.ledgers[at] = Ledger::new(&topic, self.next_topic_id, options(&mut self.random));
