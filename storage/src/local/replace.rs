@@ -95,7 +95,7 @@ impl Rewrite for LocalStore {
                 if old.is_empty() {
                     new.stage = Stage::Settling;
                 }
-                self.retire_replaced(step, remove_at_ms);
+                self.retire_replaced(step, remove_at_ms)?;
                 Ok(Replacing::Next(self.sync_dir()))
             }
             Stage::Settling => {
@@ -139,7 +139,8 @@ impl LocalStore {
         Ok(Replacing::Next(Flush::nothing()))
     }
 
-    fn retire_replaced(&self, old: Vec<Segment>, remove_at_ms: i64) {
+    /// After an error the new ones keep their ending: the next start then finishes it.
+    fn retire_replaced(&self, old: Vec<Segment>, remove_at_ms: i64) -> Result<(), StorageError> {
         for segment in old {
             // A snapshot is of use as long as a segment begins there.
             let is_begun = self.segments.iter().any(|new| new.base_offset() == segment.base_offset());
@@ -147,10 +148,9 @@ impl LocalStore {
             let ending = format!(".{}{DELETED}", self.files.next_number());
             let mut files = segment.into_files().into_iter();
             let snapshot = files.next_back().filter(|_| !is_begun);
-            for file in files.chain(snapshot) {
-                self.retire_file(&file, &ending, remove_at_ms);
-            }
+            self.retire_files(files.by_ref().chain(snapshot), &ending, remove_at_ms)?;
         }
+        Ok(())
     }
 
     /// Gives the new files their own names: the `.log` first, since a start goes by it.

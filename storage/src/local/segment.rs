@@ -96,14 +96,6 @@ impl Segment {
         [&self.log, &self.index_file, &self.time_index_file, self.txn_index.file()]
     }
 
-    /// Takes away what `create` has made.
-    pub fn remove(&self, files: &OpenFiles) {
-        for file in [&self.log, &self.index_file, &self.time_index_file] {
-            // What is not there need not be removed, and what stays is empty.
-            let _ = files.disk().remove_file(file.path());
-        }
-    }
-
     /// Its files, and the snapshot of the producers at its start, of which some may not be there.
     pub fn into_files(self) -> [CachedFile; 5] {
         let snapshot = self.log.path().with_extension("snapshot");

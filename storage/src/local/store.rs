@@ -30,6 +30,8 @@ pub(crate) struct LocalStore {
     /// Ascending; empty until the first append, when the directory is made.
     pub segments: Vec<Segment>,
     pub next_offset: i64,
+    /// Begun in vain, and some of its files may be there.
+    unfinished: Option<i64>,
     /// Snapshots of producers that were written since the last flush.
     unsynced_snapshots: Vec<i64>,
     /// What `leader-epoch-checkpoint` should say and does not yet.
@@ -48,6 +50,7 @@ impl LocalStore {
             files,
             segments: Vec::new(),
             next_offset: 0,
+            unfinished: None,
             unsynced_snapshots: Vec::new(),
             unwritten_epochs: None,
             is_dir_dirty: false,
@@ -91,11 +94,22 @@ impl LocalStore {
         self.is_dir_dirty = true;
         let mut segment = Segment::new(&self.dir, base_offset, now_ms);
         if let Err(error) = segment.create(options, &self.files) {
-            // Perhaps the next append goes to the segment before it after all: nothing may begin here then.
-            segment.remove(&self.files);
+            self.unfinished = Some(base_offset);
+            // The next append tries again, if this fails too.
+            let _ = self.remove_unfinished();
             return Err(StorageError::io("create", segment.log.path(), error));
         }
         self.segments.push(segment);
+        Ok(())
+    }
+
+    /// Removes what is left of a segment that could not be begun: the batch after which it is named may yet find its place in
+    /// the segment before, and a start would look for it in this one.
+    fn remove_unfinished(&mut self) -> Result<(), StorageError> {
+        if let Some(base_offset) = self.unfinished {
+            self.remove_segment(base_offset)?;
+            self.unfinished = None;
+        }
         Ok(())
     }
 
@@ -105,23 +119,42 @@ impl LocalStore {
         let remove_at_ms = now_ms.saturating_add(options.file_delete_delay_ms);
         let names = if gone.is_empty() { None } else { self.files.disk().list(&self.dir).ok() };
         let names = names.map(HashSet::<_>::from_iter);
-        for file in gone.into_iter().flat_map(Segment::into_files) {
+        // Most have no aborted transactions, and no snapshot.
+        let is_there = |file: &CachedFile| {
             let name = file.path().file_name().map(|name| name.to_string_lossy().into_owned());
-            // Most have no aborted transactions, and no snapshot.
-            if names.as_ref().zip(name).is_none_or(|(names, name)| names.contains(&name)) {
-                self.retire_file(&file, DELETED, remove_at_ms);
+            names.as_ref().zip(name).is_none_or(|(names, name)| names.contains(&name))
+        };
+        for segment in gone {
+            let files = segment.into_files().into_iter().filter(is_there);
+            if self.retire_files(files, DELETED, remove_at_ms).is_err() {
+                // It lies before the log's start from now on, and the next start removes it. The later ones stay as well: a
+                // start must not find a gap.
+                break;
             }
         }
     }
 
-    pub(super) fn retire_file(&self, file: &CachedFile, ending: &str, remove_at_ms: i64) {
-        let to = with_ending(file.path(), ending);
-        match self.files.rename(file, to.clone()) {
-            Ok(()) => self.files.doomed.add_file(to, remove_at_ms),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            // It lies before the log's start from now on, and the next start removes it.
-            Err(error) => tracing::warn!(path = %file.path().display(), %error, "could not rename"),
+    /// An error when the first of them, the `.log`, is still there.
+    pub(super) fn retire_files(
+        &self,
+        files: impl IntoIterator<Item = CachedFile>,
+        ending: &str,
+        remove_at_ms: i64,
+    ) -> Result<(), StorageError> {
+        for (at, file) in files.into_iter().enumerate() {
+            let to = with_ending(file.path(), ending);
+            match self.files.rename(&file, to.clone()) {
+                Ok(()) => self.files.doomed.add_file(to, remove_at_ms),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    tracing::warn!(path = %file.path().display(), %error, "could not rename");
+                    if at == 0 {
+                        return Err(StorageError::io("rename", file.path(), error));
+                    }
+                }
+            }
         }
+        Ok(())
     }
 
     /// Removes the files of a segment that nobody has read, and what else begins with its number.
@@ -177,6 +210,7 @@ impl LogStore for LocalStore {
         let (Some(first), Some(last)) = (batches.first(), batches.last()) else {
             return Ok(Submitted { commit: Commit::ready(), rolled_at: None });
         };
+        self.remove_unfinished()?;
         let mut rolled_at = None;
         let base_offset = first.info.base_offset;
         match self.segments.last() {

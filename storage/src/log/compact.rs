@@ -1,6 +1,7 @@
 //! Compaction of a log, as Kafka's cleaner does it: a pass finds the latest offset of each key in what is dirty, then
 //! rewrites everything before that, group of extents by group. It holds the log's lock for moments alone.
 
+use std::io;
 use std::sync::atomic::Ordering;
 
 use super::{Log, OpenLog};
@@ -66,7 +67,12 @@ enum Ended {
 
 impl From<StorageError> for Ended {
     fn from(error: StorageError) -> Self {
-        Self::Failed(error)
+        match &error {
+            // The log's start has passed what was to be read, and its files are removed already.
+            StorageError::Io { error, .. } if error.kind() == io::ErrorKind::NotFound => Self::Stopped,
+            StorageError::OffsetOutOfRange { .. } => Self::Stopped,
+            _ => Self::Failed(error),
+        }
     }
 }
 

@@ -44,12 +44,16 @@ pub(super) struct Written {
     pub bytes: Bytes,
     /// Those that compaction has left.
     pub records: Vec<Record>,
-    /// When compaction first went over it.
-    pub compacted_ms: Option<i64>,
+    /// Of the records that it had.
+    pub all_keys: Vec<Bytes>,
+    pub is_compacted: bool,
+    /// Compaction went over it: from then on what only says that something is gone may go.
+    pub horizon_ms: Option<i64>,
 }
 
 impl Written {
     pub fn of(batch: &RecordBatch, kind: Kind, sent: Option<Sent>) -> Self {
+        let records = records(batch);
         Self {
             base_offset: batch.base_offset,
             last_offset: batch.last_offset(),
@@ -57,8 +61,10 @@ impl Written {
             kind,
             sent,
             bytes: batch.bytes().clone(),
-            records: records(batch),
-            compacted_ms: None,
+            all_keys: records.iter().filter_map(|record| record.key.clone()).collect(),
+            records,
+            is_compacted: false,
+            horizon_ms: None,
         }
     }
 
@@ -119,6 +125,8 @@ pub(super) struct Ledger {
     pub start_maybe: i64,
     /// Before it a compaction that did not end may or may not have removed records.
     pub in_flux_below: i64,
+    /// What compaction did before it nobody could see, since the start was there; a crash may bring it back.
+    pub unsure_below: i64,
     /// Batches before it may not have been on the disk at the last restart.
     pub on_disk_from: i64,
     /// A power cut may have taken what was known of producers that wrote before it.
@@ -145,6 +153,7 @@ impl Ledger {
             maybe: Vec::new(),
             start_maybe: 0,
             in_flux_below: 0,
+            unsure_below: 0,
             on_disk_from: 0,
             known_from: 0,
             epochs_from: 0,
@@ -199,5 +208,22 @@ impl Ledger {
             }
         }
         (open, aborted)
+    }
+
+    /// What is committed: of each key the last record.
+    pub fn committed(&self) -> BTreeMap<Bytes, &Record> {
+        let (open, aborted) = self.transactions();
+        let stable = open.values().min().copied().unwrap_or(i64::MAX);
+        let mut last = BTreeMap::new();
+        for batch in self.written.iter().filter(|batch| !batch.is_marker() && batch.base_offset < stable) {
+            let is_aborted = batch.kind == Kind::Transactional
+                && aborted.iter().any(|aborted| {
+                    Some(aborted.producer_id) == batch.sent.map(|sent| sent.id)
+                        && (aborted.first_offset..aborted.last_offset).contains(&batch.base_offset)
+                });
+            let readable = batch.records.iter().filter(|record| !is_aborted && record.offset >= self.start);
+            last.extend(readable.filter_map(|record| Some((record.key.clone()?, record))));
+        }
+        last
     }
 }

@@ -2,6 +2,7 @@
 //! vectors; with faults of the disk between any two of its operations, or without.
 
 mod check;
+mod compact;
 mod ledger;
 mod produce;
 mod restart;
@@ -63,6 +64,9 @@ fn options(random: &mut Random) -> LogOptions {
         file_delete_delay_ms: random.pick(&[0, 100]),
         preallocate: random.is_one_in(4),
         producer_id_expiration_ms: i64::MAX,
+        cleanup_compact: random.is_one_in(2),
+        min_compaction_lag_ms: random.pick(&[0, 0, 200]),
+        delete_retention_ms: random.pick(&[0, 300, 86_400_000]),
         retention_ms: -1,
         ..LogOptions::default()
     }
@@ -117,7 +121,7 @@ impl Run {
         }
         let at = self.random.below(self.ledgers.len() as u64) as usize;
         self.note_step(at);
-        match self.random.below(58) {
+        match self.random.below(60) {
             0..10 => self.append_plain(at),
             10..18 => self.append_idempotent(at),
             18..24 => self.append_transactional(at),
@@ -130,6 +134,7 @@ impl Run {
             45 => self.change_options(at),
             46 => self.ledgers[at].leader_epoch += 1,
             47..50 => self.restart(),
+            54..57 => self.compact(at),
             50 if self.random.is_one_in(4) => self.delete_topic(at),
             _ => self.look(at),
         }
@@ -225,7 +230,10 @@ impl Run {
     fn flush(&mut self, at: usize) {
         self.note("flush");
         match self.log(at).flush() {
-            Ok(()) => self.ledgers[at].flushed = self.ledgers[at].end,
+            Ok(()) => {
+                self.ledgers[at].flushed = self.ledgers[at].end;
+                self.ledgers[at].has_sync_failed = false;
+            }
             Err(error) => self.accept_of_flush(at, &error),
         }
     }
@@ -285,6 +293,16 @@ impl Run {
             let Ledger { start, end, flushed, .. } = self.ledgers[at];
             let operations = self.disk.as_ref().map_or(0, |disk| disk.world().operations);
             eprintln!("{at}: {start}..{end}, flushed {flushed}, {operations} operations");
+            for batch in &self.ledgers[at].written {
+                eprintln!(
+                    "    {}..={} {:?} {:?} {} bytes",
+                    batch.base_offset,
+                    batch.last_offset,
+                    batch.kind,
+                    batch.sent,
+                    batch.bytes.len()
+                );
+            }
             if let Some(disk) = &self.disk {
                 let world = disk.world();
                 eprintln!("  {} hits of {:?}", world.hits, world.fault);
@@ -319,4 +337,10 @@ fn logs_in_several_directories_are_what_the_model_says() {
 fn a_log_in_memory_is_what_the_model_says() {
     let memory = Setting { topics: vec!["t"], ..ONE };
     for_seeds(500, |seed| Run::new(seed, &memory).run());
+}
+
+#[test]
+fn a_log_keeps_what_it_promised_whatever_the_disk_does_and_when() {
+    let faults = Setting { dirs: vec!["/data"], topics: vec!["t"], has_faults: true, ..ONE };
+    for_seeds(300, |seed| Run::new(seed, &faults).run());
 }

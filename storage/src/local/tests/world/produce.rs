@@ -9,7 +9,7 @@ use ottla_protocol::codec::Compression;
 
 use super::Run;
 use super::ledger::{Kind, Ledger, Producer, Sent, Written};
-use crate::{AppendContext, AppendError, Beginning, Commit, Origin};
+use crate::{AppendContext, AppendError, Beginning, Commit, Origin, StorageError};
 
 /// What an append may be answered.
 #[derive(Debug, PartialEq, Eq)]
@@ -170,7 +170,8 @@ impl Run {
             let timestamp = if has_no_time { -1 } else { self.now_ms + random.between(-100, 100) };
             let key = [b'k', random.below(8) as u8];
             let is_tombstone = random.is_one_in(6) || (n > 0 && size > 1000);
-            builder.append(timestamp, Some(&key), (!is_tombstone).then_some(&value));
+            let key = (!random.is_one_in(40)).then_some(&key[..]);
+            builder.append(timestamp, key, (!is_tombstone).then_some(&value));
         }
         builder
     }
@@ -198,6 +199,10 @@ impl Run {
             Err(AppendError::OutOfOrderSequence { .. }) => return Answer::OutOfOrder,
             Err(AppendError::InvalidProducerEpoch { .. }) => return Answer::Fenced,
             Err(AppendError::InvalidTxnState { .. }) => return Answer::InvalidTxnState,
+            Err(AppendError::Storage(error @ StorageError::NotDurable { .. })) => {
+                self.accept_of_flush(at, &error);
+                return Answer::Failed;
+            }
             Err(AppendError::Storage(error)) => {
                 self.accept(&error);
                 self.ledgers[at].maybe = placed;
@@ -237,7 +242,7 @@ impl Run {
 }
 
 /// What the disk says, at once or when the worker has asked it.
-fn outcome(mut commit: Commit) -> Result<(), crate::StorageError> {
+fn outcome(mut commit: Commit) -> Result<(), StorageError> {
     loop {
         match Pin::new(&mut commit).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => return outcome,
