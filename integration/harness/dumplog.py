@@ -1,5 +1,6 @@
 """Kafka's dump-log over every file of a data directory: whatever it complains of is a fault of the broker."""
 
+import functools
 import re
 import subprocess
 from pathlib import Path
@@ -22,8 +23,11 @@ COMPLAINTS = re.compile(
 )
 # What it prints in place of a coordinator's record that it cannot decode.
 UNREAD = re.compile(r"could not read|unknown record|unknown type", re.IGNORECASE)
-# Said of each segment that does not begin at offset 0, of the reference's own healthy ones too.
-HARMLESS = re.compile(r"^\s*-1 is followed by")
+# Headings of what it says at the end of several files' entries, one line each.
+SECTION = re.compile(r"(Mismatches|Found timestamp mismatch|Found out of order timestamp|Non-consecutive offsets) in :?(.*)")
+GAP = re.compile(r"\s*(-?\d+) is followed by (\d+)")
+# Said of a compacted segment that begins with a batch whose records are all gone, of the reference's own too.
+HARMLESS = re.compile(r"\s*Index timestamp: \d+, log timestamp: -1")
 
 
 def check(data):
@@ -98,7 +102,7 @@ def dump(options, paths):
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     )
-    file, complaints = "", []
+    file, section, complaints = "", None, []
     for line in process.stdout:
         if line.startswith("Dumping "):
             file = line.split()[1]
@@ -106,8 +110,30 @@ def dump(options, paths):
             # The content of a healthy batch or record may hold any word.
             if "isvalid: false" in line or options and UNREAD.search(line):
                 complaints.append(f"{file}: {line.strip()[:300]}")
-        elif COMPLAINTS.search(line) and not HARMLESS.match(line):
+        elif heading := SECTION.match(line):
+            section = Path(heading[2].strip())
+        elif section and line.startswith(" "):
+            if not HARMLESS.match(line) and not is_expected_gap(section, line):
+                complaints.append(f"{section}: {line.strip()}")
+        elif COMPLAINTS.search(line):
             complaints.append(f"{file}: {line.strip()}")
     if process.wait() != 0:
         complaints.append(f"dump-log ended with {process.returncode} at {file}")
     return complaints
+
+
+def is_expected_gap(path, line):
+    """Before each segment that does not begin at offset 0, of the reference's healthy ones too; and where the cleaner was."""
+    gap = GAP.match(line)
+    return gap is not None and (int(gap[1]) == -1 or int(gap[2]) <= cleaned_to(path.parent))
+
+
+@functools.cache
+def cleaned_to(directory):
+    """How far a partition's log has been compacted."""
+    checkpoint = directory.parent / "cleaner-offset-checkpoint"
+    if not checkpoint.exists():
+        return 0
+    topic, _, partition = directory.name.rpartition("-")
+    entries = [line.split() for line in checkpoint.read_text().splitlines()[2:]]
+    return next((int(offset) for name, index, offset in entries if (name, index) == (topic, partition)), 0)
