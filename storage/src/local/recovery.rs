@@ -108,8 +108,12 @@ impl Recovery {
     /// Finds the segments and the snapshots.
     fn list(&mut self) -> Result<(), StorageError> {
         let dir = &self.store.dir;
-        let names = if self.is_closed { self.disk().list(dir) } else { swap::tidy(self.disk(), dir) };
-        let names = names.map_err(|error| StorageError::io("list", dir, error))?;
+        let failed = |error| StorageError::io("list", dir, error);
+        let mut names = if self.is_closed { self.disk().list(dir).map_err(failed)? } else { Vec::new() };
+        // Of a log that was put away no names are left to settle, unless the disk refused.
+        if !self.is_closed || names.iter().any(|name| name.ends_with(swap::SWAP)) {
+            names = swap::tidy(self.disk(), dir).map_err(failed)?;
+        }
         let bases: HashSet<_> = names.iter().filter_map(|name| base_of(name, ".log")).collect();
         let mut txn_indexes = HashSet::new();
         self.snapshots.clear();

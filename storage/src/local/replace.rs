@@ -31,7 +31,7 @@ pub(super) struct NewSegments {
     base_offset: i64,
     modified_ms: i64,
     index_interval: u32,
-    segment_max_bytes: u64,
+    pub segment_max_bytes: u64,
     segments: Vec<Segment>,
     /// Their files, when they are the log's.
     unsettled: Vec<CachedFile>,
@@ -100,8 +100,8 @@ impl Rewrite for LocalStore {
             }
             Stage::Settling => {
                 new.stage = Stage::Settled;
-                self.settle_names(&new.unsettled)?;
-                Ok(Replacing::Next(self.sync_dir()))
+                self.settle_names(&new.unsettled);
+                Ok(Replacing::Next(self.try_to_sync_dir()))
             }
             Stage::Settled => Ok(Replacing::Done),
         }
@@ -154,12 +154,13 @@ impl LocalStore {
     }
 
     /// Gives the new files their own names: the `.log` first, since a start goes by it.
-    fn settle_names(&self, unsettled: &[CachedFile]) -> Result<(), StorageError> {
+    fn settle_names(&self, unsettled: &[CachedFile]) {
         for file in unsettled {
-            let settled = self.files.settle(file, &with_ending(file.path(), SWAP));
-            settled.map_err(|error| StorageError::io("rename", file.path(), error))?;
+            if let Err(error) = self.files.settle(file, &with_ending(file.path(), SWAP)) {
+                let path = file.path().display();
+                tracing::warn!(%path, %error, "could not rename what a compaction left; the next start does it");
+            }
         }
-        Ok(())
     }
 
     /// Where the extents are among the segments, if all of them are, and as they were. Also none whose own names an earlier
@@ -179,6 +180,17 @@ impl LocalStore {
     fn sync_dir(&self) -> Flush {
         let (files, dir) = (self.files.clone(), self.dir.clone());
         Flush::new(move || files.disk().sync_dir(&dir).map_err(|error| StorageError::io("sync", &dir, error)))
+    }
+
+    /// The same when there is no way back: the replacement is read already.
+    fn try_to_sync_dir(&self) -> Flush {
+        let sync = self.sync_dir();
+        Flush::new(move || {
+            if let Err(error) = sync.run() {
+                tracing::warn!(%error, "a power cut may undo a compaction");
+            }
+            Ok(())
+        })
     }
 }
 

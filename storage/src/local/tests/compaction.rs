@@ -1,0 +1,296 @@
+//! Compaction on a disk that fails: whenever it does, no key loses its last value, and no reader sees anything else than
+//! what was written.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use ottla_protocol::batch::{BatchBuilder, Batches, RecordBatch, Records, ValidatedBatches};
+
+use uuid::Uuid;
+
+use super::simulated_disk::{Fault, Left, SimulatedDisk};
+use super::{NOW, log_with, logs};
+use crate::batch_info::BatchInfo;
+use crate::local::open_files::OpenFiles;
+use crate::local::replace::NewSegments;
+use crate::local::store::LocalStore;
+use crate::log::{CompactionLimits, Pace};
+use crate::store::{LogStore, Placed, Replacing, Rewrite};
+use crate::{AppendContext, AppendError, Log, LogId, LogOptions, Logs, Origin, ReadLimits, StorageError};
+
+const BATCHES: i64 = 45;
+const LIMITS: CompactionLimits = CompactionLimits { dedupe_buffer_bytes: 1 << 16, io_buffer_bytes: 400 };
+
+fn options() -> LogOptions {
+    LogOptions {
+        segment_bytes: 700,
+        index_interval_bytes: 150,
+        cleanup_compact: true,
+        cleanup_delete: false,
+        delete_retention_ms: i64::MAX / 2,
+        file_delete_delay_ms: 0,
+        ..LogOptions::default()
+    }
+}
+
+fn open(logs: &Logs) -> Arc<Log> {
+    log_with(logs, &options())
+}
+
+/// The key of each record, and its value, which may be none.
+fn record_at(offset: i64) -> (String, Option<String>) {
+    let key = format!("key-{}", offset * 7 % 13);
+    (key, (offset % 9 != 4).then(|| format!("value of {offset}")))
+}
+
+/// Two records; the producer is one of three, the second of which writes in the first half alone.
+fn append(log: &Log, batch: i64) -> Result<(), AppendError> {
+    let offset = batch * 2;
+    let producer = if batch < BATCHES / 2 { 1 + batch % 3 } else { 1 + batch % 2 * 2 };
+    let mut builder = BatchBuilder::new().producer(producer, 0, batch as i32);
+    for offset in [offset, offset + 1] {
+        let (key, value) = record_at(offset);
+        builder.append(NOW + offset, Some(key.as_bytes()), value.as_deref().map(str::as_bytes));
+    }
+    let batches = ValidatedBatches::internal([builder.build()]);
+    // Sequences have gaps, since producers take turns: nobody checks them here.
+    let context = AppendContext { leader_epoch: 0, now_ms: NOW, origin: Origin::Coordinator };
+    assert_eq!(log.append(batches, context)?.base_offset, offset);
+    Ok(())
+}
+
+/// One segment that is put in the place of the first three of a log and is too large for one: power is cut at each step.
+#[test]
+fn what_is_too_large_for_one_segment_becomes_several() {
+    for at in 0.. {
+        let disk = SimulatedDisk::default();
+        disk.world().put_dir(Path::new("/data"));
+        let id = LogId { topic: "t".into(), topic_id: Uuid::from_u128(7), partition: 0 };
+        let files = Arc::new(OpenFiles::new(Arc::new(disk.clone()), 5));
+        let mut store = LocalStore::empty(id, "/data/t-0".into(), files);
+        for batch in 0..20 {
+            let mut builder = BatchBuilder::new().base_offset(batch);
+            builder.append(NOW, Some(b"key"), Some(&[b'x'; 50]));
+            let bytes = builder.build().into_bytes();
+            let placed = Placed { info: BatchInfo::parse(&bytes).unwrap(), bytes };
+            store.submit(&[placed], &options(), NOW).unwrap();
+        }
+        store.flush().run().unwrap();
+        let operations = disk.world().operations;
+        disk.world().fault = (at > 0).then(|| (operations + at..=operations + at, Fault::Crash));
+        let done = replace_three(&mut store);
+        drop(store);
+        let bases = if done.is_ok() && at == 0 { vec![0, 2, 4, 6] } else { Vec::new() };
+        for (left, what) in [(Left::All, "crash"), (Left::Some(at as u64), "power cut")] {
+            let again = logs(&disk.after_crash(left)).unwrap();
+            let log = open(&again);
+            let (mut offset, mut found) = (0, Vec::new());
+            while offset < log.end_offset().unwrap() {
+                let batches = read(&log, offset);
+                found.extend(batches.iter().map(|batch| batch.base_offset));
+                offset = batches.last().unwrap_or_else(|| panic!("{what} at {at}: {offset}")).next_offset();
+            }
+            assert_eq!(found, (0..20).collect::<Vec<_>>(), "{what} at {at}");
+            let named = disk.world().files();
+            let logs = named.keys().filter(|path| path.to_string_lossy().ends_with(".log"));
+            let names: Vec<_> = logs.map(|path| path.to_string_lossy().into_owned()).collect();
+            for base in &bases {
+                assert!(names.contains(&format!("/data/t-0/{base:020}.log")), "{base}: {names:?}");
+            }
+        }
+        if at > 0 && done.is_ok() {
+            assert!(at > 30, "there was nothing left to fail at {at}");
+            break;
+        }
+    }
+}
+
+/// The same batches again, in segments of at most two.
+fn replace_three(store: &mut LocalStore) -> Result<(), StorageError> {
+    let extents = store.extents()?;
+    let extents = &extents[..3];
+    let mut new = store.begin_replacement(extents, &options());
+    let any: &mut dyn std::any::Any = &mut *new;
+    any.downcast_mut::<NewSegments>().unwrap().segment_max_bytes = 300;
+    for extent in extents {
+        let mut source = store.source(extent.base_offset, extent.base_offset, 100).unwrap();
+        while let Some(chunk) = source.next()? {
+            new.append(chunk, &[])?;
+        }
+    }
+    new.finish()?;
+    loop {
+        match store.replace(extents, &mut *new, NOW)? {
+            Replacing::Next(flush) => flush.run()?,
+            Replacing::Done => return Ok(()),
+            Replacing::Gone => panic!("nobody else is here"),
+        }
+    }
+}
+
+fn compact(log: &Log) -> Result<(), StorageError> {
+    log.compact(&LIMITS, NOW, &mut |_| Pace::Go).map(|_| ())
+}
+
+#[derive(Debug, Default)]
+struct Promised {
+    appended: i64,
+    flushed: i64,
+}
+
+fn run(logs: &Logs, promised: &mut Promised) -> Result<(), AppendError> {
+    let log = open(logs);
+    for batch in 0..BATCHES {
+        append(&log, batch)?;
+        promised.appended = batch * 2 + 2;
+        if batch % 15 == 13 {
+            compact(&log)?;
+            logs.maintain(NOW);
+        }
+        if batch == 30 {
+            log.flush()?;
+            promised.flushed = promised.appended;
+            logs.checkpoint(NOW)?;
+        }
+    }
+    logs.close(NOW)?;
+    promised.flushed = promised.appended;
+    Ok(())
+}
+
+fn read(log: &Log, from: i64) -> Vec<RecordBatch> {
+    let limits = ReadLimits { max_bytes: 300, upper_offset: i64::MAX, whole_first_batch: true };
+    let records = log.read(from, limits).unwrap().wait().unwrap();
+    records.chunks.into_iter().flat_map(Batches::new).map(Result::unwrap).collect()
+}
+
+/// The log holds what was written, the last of each key at least; what is not flushed may lack anything after a power cut,
+/// as with Kafka, since a gap in a compacted log says nothing. Returns its end.
+fn check(logs: &Logs, flushed: Option<i64>, what: &str) -> i64 {
+    let log = open(logs);
+    let end = log.end_offset().unwrap();
+    let sure_to = flushed.unwrap_or(end);
+    let (mut offset, mut last, mut seen) = (0, BTreeMap::new(), Vec::new());
+    while offset < end {
+        let batches = read(&log, offset);
+        if batches.is_empty() {
+            assert!(offset >= sure_to, "{what}: nothing at {offset} of {end}");
+            break;
+        }
+        for batch in batches {
+            assert!(batch.is_crc_valid() && batch.base_offset >= offset, "{what}: at {offset}");
+            offset = batch.next_offset();
+            seen.push((batch.base_offset, batch.last_offset()));
+            let payload = batch.inflate(1 << 20).unwrap();
+            for record in Records::new(&payload, batch.records_count).map(Result::unwrap) {
+                let at = batch.offset_of(record.offset_delta);
+                let (key, value) = record_at(at);
+                let expected = (key.as_bytes(), value.as_deref().map(str::as_bytes));
+                assert_eq!((record.key.unwrap(), record.value), expected, "{what}: {at}");
+                assert_eq!(batch.timestamp_of(record.timestamp_delta), NOW + at, "{what}: {at}");
+                last.insert(key, at);
+            }
+        }
+    }
+    let expected: BTreeMap<_, _> = (0..sure_to).map(|offset| (record_at(offset).0, offset)).collect();
+    for (key, at) in &expected {
+        let found = last.get(key).copied().unwrap_or(-1);
+        assert!(found == *at || (found > *at && sure_to < end), "{what}: {key} is at {found}, not {at}");
+    }
+    for from in 0..end {
+        let wanted = seen.iter().find(|(_, last_offset)| *last_offset >= from).map(|(base, _)| *base);
+        assert_eq!(read(&log, from).first().map(|batch| batch.base_offset), wanted, "{what}: from {from}");
+    }
+    let known = log.producers().unwrap();
+    let known: BTreeMap<_, _> = known.iter().map(|known| (known.producer_id, known.last_sequence)).collect();
+    let mut written = BTreeMap::new();
+    for batch in 0..sure_to / 2 {
+        let producer = if batch < BATCHES / 2 { 1 + batch % 3 } else { 1 + batch % 2 * 2 };
+        written.insert(producer, batch as i32 + 1);
+    }
+    for (producer, sequence) in written {
+        let found = known.get(&producer).copied().unwrap_or(-1);
+        assert!(found == sequence || (found > sequence && sure_to < end), "{what}: {producer}: {found}");
+    }
+    end
+}
+
+/// After whatever happened: what is there is right, and the log goes on, with another pass and another start.
+fn check_and_go_on(disk: &SimulatedDisk, flushed: Option<i64>, what: &str) -> i64 {
+    let again = logs(disk).unwrap();
+    let end = check(&again, flushed, what);
+    let log = open(&again);
+    assert_eq!(end % 2, 0, "{what}");
+    for batch in end / 2..end / 2 + 8 {
+        append(&log, batch).unwrap();
+    }
+    compact(&log).unwrap();
+    assert_eq!(check(&again, flushed, what), end + 16);
+    drop((log, again));
+    let disk = disk.after_crash(Left::All);
+    assert_eq!(check(&logs(&disk).unwrap(), flushed, &format!("{what}, again")), end + 16);
+    for name in disk.world().files().keys() {
+        let name = name.to_string_lossy();
+        assert!(!name.ends_with(".swap") && !name.ends_with(".cleaned"), "{what}: {name} is left");
+    }
+    end
+}
+
+fn operations_of_a_whole_run() -> usize {
+    let disk = SimulatedDisk::default();
+    run(&logs(&disk).unwrap(), &mut Promised::default()).unwrap();
+    assert!(check_and_go_on(&disk, None, "no fault") == BATCHES * 2);
+    disk.world().operations
+}
+
+fn run_with(fault: Fault, at: usize) -> (SimulatedDisk, Promised) {
+    let disk = SimulatedDisk::default();
+    disk.world().fault = Some((at..=at, fault));
+    let mut promised = Promised::default();
+    if let Ok(logs) = logs(&disk) {
+        let _ = run(&logs, &mut promised);
+    }
+    (disk, promised)
+}
+
+#[test]
+fn a_crash_at_any_write_of_a_compaction_loses_nothing() {
+    for at in 1..=operations_of_a_whole_run() {
+        let (disk, promised) = run_with(Fault::Crash, at);
+        let end = check_and_go_on(&disk.after_crash(Left::All), None, &format!("crash at {at}"));
+        assert!((promised.appended..=promised.appended + 2).contains(&end), "crash at {at}: {end}");
+    }
+}
+
+#[test]
+fn a_power_cut_at_any_write_of_a_compaction_loses_nothing_that_was_flushed() {
+    for at in 1..=operations_of_a_whole_run() {
+        let (disk, promised) = run_with(Fault::Crash, at);
+        let what = format!("power cut at {at}");
+        let end = check_and_go_on(&disk.after_crash(Left::Some(at as u64)), Some(promised.flushed), &what);
+        assert!(end >= promised.flushed, "{what}: {end}, {promised:?}");
+    }
+}
+
+#[test]
+fn a_write_that_fails_ends_a_pass_and_harms_nobody() {
+    for at in 1..=operations_of_a_whole_run() {
+        let disk = SimulatedDisk::default();
+        disk.world().fault = Some((at..=at, Fault::Full));
+        let Ok(logs) = logs(&disk) else { continue };
+        let log = open(&logs);
+        for batch in 0..BATCHES {
+            while append(&log, batch).is_err() {}
+            if batch % 15 == 13 {
+                let _ = compact(&log);
+                logs.maintain(NOW);
+            }
+        }
+        disk.world().fault = None;
+        let what = format!("full at {at}");
+        assert_eq!(check(&logs, None, &what), BATCHES * 2);
+        drop((log, logs));
+        check_and_go_on(&disk.after_crash(Left::All), None, &what);
+    }
+}
