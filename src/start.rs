@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
-use crate::broker::cluster::{self, Cluster, ClusterError, ClusterSettings, DataDirError, Identity};
+use crate::broker::cluster::{self, Cluster, ClusterError, ClusterSettings, DataDirError, Given, Identity};
 use crate::broker::{Broker, Endpoint, TableRules};
 use crate::clock::{self, Clock};
 use crate::config::{Advertised, ConfigError, Loaded, SecurityProtocol, ServerConfig, Sources};
@@ -243,19 +243,39 @@ async fn open(
 ) -> Result<(Arc<Logs>, Cluster), StartError> {
     let (config, clock) = (Arc::clone(config), clock.clone());
     let opening = tokio::task::spawn_blocking(move || {
-        let (identity, logs) = if memory {
-            (Identity::in_memory(config.node_id, cluster_id.as_deref()), Logs::memory())
-        } else {
-            let logs = Logs::local(config.log_dirs.clone(), LocalSettings::default())
-                .map_err(StartError::Storage)?;
-            let identity = cluster::prepare(&config.log_dirs, config.node_id, cluster_id.as_deref())
-                .map_err(StartError::DataDir)?;
-            (identity, logs)
-        };
-        let cluster = Cluster::open(identity, cluster_settings(&config), &logs, clock)?;
-        Ok((Arc::new(logs), cluster))
+        if !memory {
+            return open_local(&config, cluster_id.as_deref(), clock);
+        }
+        let identity = Identity::in_memory(config.node_id, cluster_id.as_deref());
+        let logs = Arc::new(Logs::memory());
+        let cluster = Cluster::open(identity, cluster_settings(&config), Arc::clone(&logs), clock)?;
+        Ok((logs, cluster))
     });
     opening.await.map_err(|_| StartError::Interrupted)?
+}
+
+/// What is refused is refused before the first write.
+fn open_local(
+    config: &Arc<ServerConfig>,
+    cluster_id: Option<&str>,
+    clock: Clock,
+) -> Result<(Arc<Logs>, Cluster), StartError> {
+    let given = Given {
+        log_dirs: &config.log_dirs,
+        metadata_log_dir: &config.metadata_log_dir,
+        node_id: config.node_id,
+        cluster_id,
+    };
+    cluster::examine(&given).map_err(StartError::DataDir)?;
+    let open = |dirs| Logs::local(dirs, LocalSettings::default()).map(Arc::new).map_err(StartError::Storage);
+    let logs = open(config.log_dirs.clone())?;
+    let metadata_logs = match config.log_dirs.contains(&config.metadata_log_dir) {
+        true => Arc::clone(&logs),
+        false => open(vec![config.metadata_log_dir.clone()])?,
+    };
+    let identity = cluster::prepare(&given).map_err(StartError::DataDir)?;
+    let cluster = Cluster::open(identity, cluster_settings(config), metadata_logs, clock)?;
+    Ok((logs, cluster))
 }
 
 fn cluster_settings(config: &Arc<ServerConfig>) -> ClusterSettings {

@@ -179,12 +179,24 @@ impl Broker {
         self.clean_logs(now_ms);
         self.apply_retention(now_ms);
         self.logs().maintain(now_ms);
+        if let Some(logs) = self.own_metadata_logs() {
+            logs.maintain(now_ms);
+        }
     }
 
     /// A clean stop: everything is flushed, so that the next start need look at nothing. Blocks on the disk.
     pub fn close(&self) -> Result<(), StorageError> {
         self.stop_cleaner();
-        self.logs().close(self.clock.now_ms())
+        let closed = self.logs().close(self.clock.now_ms());
+        match self.own_metadata_logs() {
+            Some(logs) => closed.and(logs.close(self.clock.now_ms())),
+            None => closed,
+        }
+    }
+
+    /// Those of a metadata log that is in a directory of its own (metadata.log.dir).
+    fn own_metadata_logs(&self) -> Option<&Arc<Logs>> {
+        Some(self.cluster.logs()).filter(|logs| !Arc::ptr_eq(logs, self.logs()))
     }
 
     /// A topic's configuration: its own over the broker's over the defaults; and what its logs obey of it.

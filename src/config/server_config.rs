@@ -25,6 +25,8 @@ pub struct ServerConfig {
     pub inter_broker_listener: String,
     /// `log.dirs`, or `log.dir`.
     pub log_dirs: Vec<PathBuf>,
+    /// Where the metadata log is: the first of `log_dirs`, or none of them.
+    pub metadata_log_dir: PathBuf,
 
     pub auto_create_topics_enable: bool,
     pub delete_topic_enable: bool,
@@ -179,12 +181,16 @@ impl ServerConfig {
             dirs if dirs.is_empty() => layers.list("log.dir"),
             dirs => dirs,
         };
+        let mut log_dirs: Vec<PathBuf> = log_dirs.iter().map(PathBuf::from).collect();
+        let metadata_log_dir = layers.optional_text("metadata.log.dir").map(PathBuf::from);
+        log_dirs.sort_by_key(|dir| Some(dir) != metadata_log_dir.as_ref());
         let config = ServerConfig {
+            metadata_log_dir: metadata_log_dir.or_else(|| log_dirs.first().cloned()).unwrap_or_default(),
             node_id: layers.int("node.id"),
             rack: layers.optional_text("broker.rack"),
             inter_broker_listener: listeners.inter_broker,
             listeners: listeners.list,
-            log_dirs: log_dirs.iter().map(PathBuf::from).collect(),
+            log_dirs,
             auto_create_topics_enable: layers.flag("auto.create.topics.enable"),
             delete_topic_enable: layers.flag("delete.topic.enable"),
             num_partitions: layers.int("num.partitions"),

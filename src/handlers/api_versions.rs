@@ -62,9 +62,12 @@ fn with_features(response: ApiVersionsResponse, image: &Image, version: i16) -> 
         .with_finalized_features(finalized)
 }
 
-/// The quorum's own level stands in its log's control records and not in the image: ours begin with the newest.
+/// The quorum's own level stands in its log's control records.
 fn finalized_level(feature: &Feature, image: &Image) -> Option<i16> {
-    if feature.name == KRAFT_VERSION { Some(feature.max_level) } else { image.feature(feature.name) }
+    match feature.name {
+        KRAFT_VERSION => Some(image.kraft_version).filter(|level| *level > 0),
+        name => image.feature(name),
+    }
 }
 
 /// Kafka's rule for `client.software.name` and `client.software.version`.

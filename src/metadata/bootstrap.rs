@@ -17,10 +17,16 @@ pub struct Feature {
     pub initial_level: i16,
 }
 
+pub(super) const METADATA_VERSION: &str = "metadata.version";
+pub(super) const ELIGIBLE_LEADER_REPLICAS_VERSION: &str = "eligible.leader.replicas.version";
+
+/// The level of metadata.version from which on readers know transactions.
+const METADATA_TRANSACTIONS: i16 = 13;
+
 /// What Kafka 4.3.1 supports, in the order of its own bootstrap.
 pub const FEATURES: &[Feature] = &[
-    feature("metadata.version", 7, 30, 30),
-    feature("eligible.leader.replicas.version", 0, 1, 1),
+    feature(METADATA_VERSION, 7, 30, 30),
+    feature(ELIGIBLE_LEADER_REPLICAS_VERSION, 0, 1, 1),
     feature("group.version", 0, 1, 1),
     feature("kraft.version", 0, 1, 0),
     feature("share.version", 0, 1, 1),
@@ -32,20 +38,35 @@ const fn feature(name: &'static str, min_level: i16, max_level: i16, initial_lev
     Feature { name, min_level, max_level, initial_level }
 }
 
-/// What a new log begins with, after the quorum's control records: a transaction, so that a reader sees all or nothing.
-pub fn bootstrap_records() -> Vec<MetadataRecord> {
+/// What a new log begins with, after the quorum's control records: what the cluster was formatted to be, as a transaction
+/// where readers know of them, so that a reader sees all or nothing.
+pub fn bootstrap_records(formatted: impl IntoIterator<Item = MetadataRecord>) -> Vec<MetadataRecord> {
     let begin = BeginTransactionRecord { name: Some(StrBytes::from_static_str("Bootstrap records")) };
     let mut records: Vec<MetadataRecord> = vec![begin.into()];
-    records.extend(feature_levels());
-    // KIP-966: with eligible leader replicas the cluster has a min.insync.replicas of its own.
-    let config = ConfigRecord {
-        resource_type: ResourceType::Broker.id(),
-        resource_name: StrBytes::new(),
-        name: StrBytes::from_static_str("min.insync.replicas"),
-        value: Some(StrBytes::from_static_str("1")),
+    records.extend(formatted);
+    let level = |name: &str| {
+        records.iter().find_map(|record| match record {
+            MetadataRecord::FeatureLevel(feature) if &*feature.name == name => Some(feature.feature_level),
+            _ => None,
+        })
     };
-    records.push(config.into());
+    let metadata_version = level(METADATA_VERSION).unwrap_or(0);
+    if level(ELIGIBLE_LEADER_REPLICAS_VERSION).is_some_and(|level| level > 0) {
+        // KIP-966: with eligible leader replicas the cluster has a min.insync.replicas of its own.
+        let config = ConfigRecord {
+            resource_type: ResourceType::Broker.id(),
+            resource_name: StrBytes::new(),
+            name: StrBytes::from_static_str("min.insync.replicas"),
+            value: Some(StrBytes::from_static_str("1")),
+        };
+        records.push(config.into());
+    }
     records.push(EndTransactionRecord::default().into());
+    if metadata_version < METADATA_TRANSACTIONS {
+        records.retain(|record| {
+            !matches!(record, MetadataRecord::BeginTransaction(_) | MetadataRecord::EndTransaction(_))
+        });
+    }
     records
 }
 

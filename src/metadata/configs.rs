@@ -151,10 +151,17 @@ impl Controller {
             let message = format!("The topic '{}' does not exist.", change.name);
             return Err(ConfigError { kind: ConfigErrorKind::UnknownTopic, message });
         }
-        if change.resource == ResourceType::Broker {
+        let is_elr_enabled = self.image.is_elr_enabled();
+        if change.resource == ResourceType::Broker && is_elr_enabled {
             check_min_insync_replicas(change, &new)?;
         }
-        Ok(difference(change, old, &new))
+        let mut records = difference(change, old, &new);
+        if is_elr_enabled && records.iter().any(is_about_min_insync_replicas) {
+            let is_topic = change.resource == ResourceType::Topic;
+            let topic_name = if is_topic { own(&change.name) } else { StrBytes::new() };
+            records.push(ClearElrRecord { topic_name }.into());
+        }
+        Ok(records)
     }
 }
 
@@ -224,12 +231,9 @@ fn difference(change: &ConfigChange, old: &Configs, new: &Configs) -> Vec<Metada
         .filter(|(key, value)| old.get(*key) != Some(value) || (always && named(key)))
         .map(|(key, value)| record(key, Some(value)));
     let removed = old.keys().filter(|key| !new.contains_key(*key)).map(|key| record(key, None));
-    let records: Vec<ConfigRecord> = set.chain(removed).collect();
-    let clears_elr = records.iter().any(|record| &*record.name == MIN_INSYNC_REPLICAS);
-    let mut records: Vec<MetadataRecord> = records.into_iter().map(MetadataRecord::from).collect();
-    if clears_elr {
-        let topic = if change.resource == ResourceType::Topic { own(&change.name) } else { StrBytes::new() };
-        records.push(ClearElrRecord { topic_name: topic }.into());
-    }
-    records
+    set.chain(removed).map(MetadataRecord::from).collect()
+}
+
+fn is_about_min_insync_replicas(record: &MetadataRecord) -> bool {
+    matches!(record, MetadataRecord::Config(config) if &*config.name == MIN_INSYNC_REPLICAS)
 }

@@ -56,6 +56,11 @@ impl Controller {
         self.image.controller_id = controller_id;
     }
 
+    /// How the log's quorum keeps its voters: 1 in the log (KIP-853).
+    pub fn replay_kraft_version(&mut self, kraft_version: i16) {
+        self.image.kraft_version = kraft_version;
+    }
+
     pub fn replay(&mut self, record: &MetadataRecord) -> Result<(), ReplayError> {
         match record {
             MetadataRecord::Topic(record) => self.replay_topic(record),

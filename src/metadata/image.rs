@@ -29,6 +29,8 @@ pub struct Image {
     pub epoch: i32,
     /// The node whose controller is active; -1 before the first.
     pub controller_id: i32,
+    /// The quorum's own feature level, which stands in the log's control records.
+    pub kraft_version: i16,
     /// The first producer id that no block has yet.
     pub next_producer_id: i64,
     pub(super) ids: OrdMap<StrBytes, Uuid>,
@@ -137,6 +139,7 @@ impl Default for Image {
             offset: -1,
             epoch: 0,
             controller_id: -1,
+            kraft_version: 0,
             next_producer_id: 0,
             ids: OrdMap::new(),
             topics: HashMap::new(),

@@ -25,7 +25,7 @@ pub use configs::{
     ConfigChange, ConfigError, ConfigErrorKind, ConfigOp, ConfigResult, ConfigRules, ResourceType,
 };
 pub use controller::{Controller, Outcome};
-pub use encoding::encoded;
+pub use encoding::{encoded, newest_metadata_version};
 pub use image::{Broker, Configs, Endpoint, Image, Membership, Partition, ReplayError, Topic};
 pub use producer_ids::{PRODUCER_IDS_PER_BLOCK, ProducerIdBlock};
 pub use topic_names::{InvalidTopicName, is_internal, validate_topic_name};

@@ -1,5 +1,6 @@
 //! An image as records again, in the order in which Kafka's snapshots have them: replaying them gives the same image.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kafka_protocol::protocol::StrBytes;
@@ -9,6 +10,7 @@ use ottla_protocol::record_formats::metadata::{
     register_broker_record::{BrokerEndpoint, BrokerFeature},
 };
 
+use super::bootstrap::METADATA_VERSION;
 use super::{Broker, Controller, Image, Partition, Topic};
 
 impl Image {
@@ -17,7 +19,7 @@ impl Image {
         let features = self
             .features()
             .map(|(name, level)| FeatureLevelRecord { name: name.clone(), feature_level: level }.into());
-        let metadata_version = |record: &MetadataRecord| matches!(record, MetadataRecord::FeatureLevel(level) if &*level.name == "metadata.version");
+        let metadata_version = |record: &MetadataRecord| matches!(record, MetadataRecord::FeatureLevel(level) if &*level.name == METADATA_VERSION);
         let (mut first, rest): (Vec<MetadataRecord>, Vec<MetadataRecord>) =
             features.partition(metadata_version);
         first.extend(rest);
@@ -32,6 +34,22 @@ impl Image {
             .chain(self.config_records())
             .chain(producer_ids)
             .chain(others)
+    }
+
+    /// How many records of each kind are kept for Kafka, and not acted upon.
+    pub fn kept_for_kafka(&self) -> BTreeMap<&'static str, usize> {
+        let mut kept = BTreeMap::new();
+        for record in self.others.values() {
+            let kind = match **record {
+                MetadataRecord::AccessControlEntry(_) => "ACLs",
+                MetadataRecord::UserScramCredential(_) => "SCRAM credentials",
+                MetadataRecord::ClientQuota(_) => "client quotas",
+                MetadataRecord::DelegationToken(_) => "delegation tokens",
+                _ => continue,
+            };
+            *kept.entry(kind).or_default() += 1;
+        }
+        kept
     }
 
     fn config_records(&self) -> impl Iterator<Item = MetadataRecord> {

@@ -56,7 +56,7 @@ const SETTINGS: CreateTopicsSettings =
 impl World {
     fn new() -> Self {
         let mut world = World { controller: Controller::default(), next_id: 1000 };
-        world.replay(bootstrap_records());
+        world.replay(bootstrap_records(feature_levels()));
         world.register(1);
         world
     }

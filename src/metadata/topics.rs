@@ -232,6 +232,9 @@ impl Controller {
         };
         records.push(TopicRecord { name: own(name), topic_id: id }.into());
         push_config_records(name, &created.configs, records);
+        if self.image.is_elr_enabled() && created.configs.contains_key(MIN_INSYNC_REPLICAS) {
+            records.push(ClearElrRecord { topic_name: own(name) }.into());
+        }
         for (index, replicas) in (0..).zip(assignments) {
             records.push(self.new_partition(id, index, replicas).into());
         }
@@ -366,9 +369,6 @@ fn push_config_records(topic: &StrBytes, configs: &Configs, records: &mut Vec<Me
             value: Some(StrBytes::from_string(value.clone())),
         };
         records.push(record.into());
-    }
-    if configs.contains_key(MIN_INSYNC_REPLICAS) {
-        records.push(ClearElrRecord { topic_name: own(topic) }.into());
     }
 }
 

@@ -1,5 +1,5 @@
 //! The small files that make a directory Kafka's: `meta.properties` in each, and `quorum-state` beside the metadata log.
-//! There is no format step: what is missing is made.
+//! There is no format step: what is missing is made. What cannot be carried over is refused before anything is written.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -11,10 +11,12 @@ use ottla_protocol::{kafka_id, parse_kafka_id};
 use uuid::Uuid;
 
 use super::ids::random_kafka_id;
+use super::{METADATA_TOPIC, takeover};
 
 const META_PROPERTIES: &str = "meta.properties";
 const QUORUM_STATE: &str = "quorum-state";
 const METADATA_LOG_DIR: &str = "__cluster_metadata-0";
+const PARTITION_METADATA: &str = "partition.metadata";
 
 /// Who this node is, as its directories remember.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,19 +25,22 @@ pub struct Identity {
     pub cluster_id: StrBytes,
     /// One for each log directory, in their order.
     pub directory_ids: Vec<Uuid>,
-    /// The first log directory; `None` when everything is in memory.
+    /// The directory with the metadata log; `None` when everything is in memory.
     pub metadata_root: Option<PathBuf>,
+    pub metadata_directory_id: Uuid,
 }
 
 impl Identity {
     /// A new cluster that leaves no trace.
     pub fn in_memory(node_id: i32, cluster_id: Option<&str>) -> Self {
         let cluster_id = cluster_id.map_or_else(|| kafka_id(&random_kafka_id()), str::to_owned);
+        let directory_id = random_kafka_id();
         Identity {
             node_id,
             cluster_id: StrBytes::from_string(cluster_id),
-            directory_ids: vec![random_kafka_id()],
+            directory_ids: vec![directory_id],
             metadata_root: None,
+            metadata_directory_id: directory_id,
         }
     }
 
@@ -50,6 +55,8 @@ pub enum DataDirError {
     /// What is in the directory is not what this node was told to be.
     Mismatch(String),
     Malformed(PathBuf, String),
+    /// Ottla cannot carry it over: why, and what to do.
+    Refused(PathBuf, String),
 }
 
 impl fmt::Display for DataDirError {
@@ -58,50 +65,150 @@ impl fmt::Display for DataDirError {
             DataDirError::Io(path, error) => write!(f, "{}: {error}", path.display()),
             DataDirError::Mismatch(why) => f.write_str(why),
             DataDirError::Malformed(path, why) => write!(f, "{}: {why}", path.display()),
+            DataDirError::Refused(path, why) => {
+                write!(f, "{}: {why} (nothing was changed)", path.display())
+            }
         }
     }
 }
 
 impl std::error::Error for DataDirError {}
 
-/// Reads each directory's `meta.properties`, and makes the directories and files that are missing. `cluster_id` is what
-/// the configuration says, if it does.
-pub fn prepare(
-    log_dirs: &[PathBuf],
-    node_id: i32,
-    cluster_id: Option<&str>,
-) -> Result<Identity, DataDirError> {
-    let mut found = Vec::with_capacity(log_dirs.len());
-    for dir in log_dirs {
-        fs::create_dir_all(dir).map_err(|error| DataDirError::Io(dir.clone(), error))?;
-        found.push(MetaProperties::read(&dir.join(META_PROPERTIES))?);
+/// What the configuration says of the directories.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a> {
+    pub log_dirs: &'a [PathBuf],
+    /// Where the metadata log is; one of the others, or one of its own.
+    pub metadata_log_dir: &'a Path,
+    pub node_id: i32,
+    pub cluster_id: Option<&'a str>,
+}
+
+impl Given<'_> {
+    /// All directories: those of the logs, then that of the metadata log, if it is one of its own.
+    fn all(&self) -> impl Iterator<Item = &Path> {
+        let own =
+            (!self.log_dirs.iter().any(|dir| dir == self.metadata_log_dir)).then_some(self.metadata_log_dir);
+        self.log_dirs.iter().map(PathBuf::as_path).chain(own)
     }
-    let remembered = found.iter().flatten().map(|meta| meta.cluster_id.as_str()).next();
-    let cluster_id = match (remembered, cluster_id) {
-        (Some(remembered), Some(given)) if remembered != given => {
-            return Err(DataDirError::Mismatch(format!(
-                "Invalid cluster.id in {}: expected {given}, but read {remembered}",
-                log_dirs[0].join(META_PROPERTIES).display()
-            )));
-        }
-        (Some(known), _) | (None, Some(known)) => known.to_owned(),
-        (None, None) => kafka_id(&random_kafka_id()),
+}
+
+/// Refuses what this node must not, or cannot, serve. Reads only; a directory that Ottla has led before is not searched
+/// again.
+pub fn examine(given: &Given<'_>) -> Result<(), DataDirError> {
+    let found = read_all(given)?;
+    let metadata_dir = given.metadata_log_dir.join(METADATA_LOG_DIR);
+    let has_metadata =
+        fs::exists(&metadata_dir).map_err(|error| DataDirError::Io(metadata_dir.clone(), error))?;
+    for (dir, meta) in given.all().zip(&found) {
+        check_logs(dir, meta.is_some(), has_metadata)?;
+    }
+    if !has_metadata || is_led_by_ottla(&metadata_dir) {
+        return Ok(());
+    }
+    let metadata_directory_id = given
+        .all()
+        .zip(&found)
+        .find(|(dir, _)| *dir == given.metadata_log_dir)
+        .and_then(|(_, meta)| Some(meta.as_ref()?.directory_id))
+        .unwrap_or_default();
+    let directory_ids: Vec<Uuid> = found.iter().flatten().map(|meta| meta.directory_id).collect();
+    let node = takeover::Node { id: given.node_id, metadata_directory_id, directory_ids: &directory_ids };
+    takeover::check_metadata(&metadata_dir, &node)
+        .map_err(|why| DataDirError::Refused(metadata_dir.clone(), why))?;
+    for dir in given.log_dirs {
+        takeover::check_segments(dir).map_err(|(path, why)| DataDirError::Refused(path, why))?;
+    }
+    Ok(())
+}
+
+/// Logs without what says whose they are, and logs that are between two directories.
+fn check_logs(dir: &Path, has_meta: bool, has_metadata: bool) -> Result<(), DataDirError> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        // It is made, or fails, when it is opened.
+        Err(_) => return Ok(()),
     };
-    let mut directory_ids = Vec::with_capacity(log_dirs.len());
-    for (dir, meta) in log_dirs.iter().zip(&found) {
-        let path = dir.join(META_PROPERTIES);
-        let meta = match meta {
-            Some(meta) => meta.checked(&path, node_id, &cluster_id)?.clone(),
-            None => MetaProperties::create(&path, node_id, &cluster_id)?,
-        };
-        directory_ids.push(meta.directory_id);
+    let mut has_logs = false;
+    for entry in entries {
+        let entry = entry.map_err(|error| DataDirError::Io(dir.to_owned(), error))?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        if name.ends_with("-future") && name.contains('.') {
+            let why = "a replica is being moved between log directories; let Kafka finish it, or take the move back";
+            return Err(DataDirError::Refused(entry.path(), why.to_owned()));
+        }
+        let looks_like_log =
+            !has_logs && name.rsplit_once('-').is_some_and(|(_, end)| end.parse::<u32>().is_ok());
+        has_logs |= looks_like_log && entry.path().join(PARTITION_METADATA).is_file();
     }
+    let why = match (has_logs, has_meta, has_metadata) {
+        (true, false, _) => {
+            "there are logs, and no meta.properties says whose they are; bring that file back".to_owned()
+        }
+        (true, true, false) => {
+            format!(
+                "there are logs, and no {METADATA_TOPIC}-0 tells of them; say with metadata.log.dir where it is"
+            )
+        }
+        _ => return Ok(()),
+    };
+    Err(DataDirError::Refused(dir.to_owned(), why))
+}
+
+/// Reads each directory's `meta.properties`, and makes the directories and files that are missing.
+pub fn prepare(given: &Given<'_>) -> Result<Identity, DataDirError> {
+    let found = read_all(given)?;
+    let remembered = found.iter().flatten().map(|meta| meta.cluster_id.as_str()).next();
+    let cluster_id = match remembered.or(given.cluster_id) {
+        Some(known) => known.to_owned(),
+        None => kafka_id(&random_kafka_id()),
+    };
+    let mut directory_ids = Vec::with_capacity(found.len());
+    let mut metadata_directory_id = Uuid::nil();
+    for (dir, meta) in given.all().zip(found) {
+        fs::create_dir_all(dir).map_err(|error| DataDirError::Io(dir.to_owned(), error))?;
+        let directory_id = match meta {
+            Some(meta) => meta.directory_id,
+            None => MetaProperties::create(&dir.join(META_PROPERTIES), given.node_id, &cluster_id)?,
+        };
+        if dir == given.metadata_log_dir {
+            metadata_directory_id = directory_id;
+        }
+        directory_ids.push(directory_id);
+    }
+    directory_ids.truncate(given.log_dirs.len());
     Ok(Identity {
-        node_id,
+        node_id: given.node_id,
         cluster_id: StrBytes::from_string(cluster_id),
         directory_ids,
-        metadata_root: log_dirs.first().cloned(),
+        metadata_root: Some(given.metadata_log_dir.to_owned()),
+        metadata_directory_id,
     })
+}
+
+/// What every directory remembers, in the order of `Given::all`; an error where they do not agree.
+fn read_all(given: &Given<'_>) -> Result<Vec<Option<MetaProperties>>, DataDirError> {
+    let mut all: Vec<Option<MetaProperties>> = Vec::new();
+    let mut cluster_id = given.cluster_id.map(str::to_owned);
+    for dir in given.all() {
+        let path = dir.join(META_PROPERTIES);
+        let meta = MetaProperties::read(&path)?;
+        if let Some(meta) = &meta {
+            let expected = cluster_id.get_or_insert_with(|| meta.cluster_id.clone());
+            meta.check(&path, given.node_id, expected)?;
+            let twin = all
+                .iter()
+                .flatten()
+                .find(|other| other.directory_id == meta.directory_id && !meta.directory_id.is_nil());
+            if twin.is_some() {
+                let why = "another log directory has the same directory.id: one is a copy of the other";
+                return Err(DataDirError::Malformed(path, why.to_owned()));
+            }
+        }
+        all.push(meta);
+    }
+    Ok(all)
 }
 
 #[derive(Debug, Clone)]
@@ -120,36 +227,41 @@ impl MetaProperties {
         };
         let malformed = |why: &str| DataDirError::Malformed(path.to_owned(), why.to_owned());
         let value = |key: &str| {
-            text.lines().filter_map(|line| line.split_once('=')).find(|(name, _)| name.trim() == key)
+            let pairs = text.lines().filter_map(|line| line.split_once('='));
+            // As in Java's properties, the last one wins.
+            pairs.filter(|(name, _)| name.trim() == key).next_back().map(|(_, value)| value.trim())
         };
-        let required = |key: &str| {
-            value(key).map(|(_, value)| value.trim()).ok_or_else(|| malformed(&format!("it has no {key}")))
-        };
-        if required("version")? != "1" {
-            return Err(malformed("only version=1 (KRaft) can be read"));
+        let required = |key: &str| value(key).ok_or_else(|| malformed(&format!("it has no {key}")));
+        match required("version")? {
+            "1" => {}
+            "0" => {
+                let why =
+                    "it is of a Kafka with ZooKeeper (version=0); migrate to KRaft with Kafka 3.9, then to 4";
+                return Err(malformed(why));
+            }
+            other => return Err(malformed(&format!("version={other}; only version=1 (KRaft) can be read"))),
         }
         let node_id = required("node.id")?.parse().map_err(|_| malformed("node.id is not a number"))?;
         // Directories that Kafka formatted before 3.7 have no id yet.
         let directory_id = match value("directory.id") {
-            Some((_, id)) => {
-                parse_kafka_id(id.trim()).ok_or_else(|| malformed("directory.id is not an id"))?
-            }
+            Some(id) => parse_kafka_id(id).ok_or_else(|| malformed("directory.id is not an id"))?,
             None => Uuid::nil(),
         };
         Ok(Some(MetaProperties { node_id, cluster_id: required("cluster.id")?.to_owned(), directory_id }))
     }
 
-    fn create(path: &Path, node_id: i32, cluster_id: &str) -> Result<Self, DataDirError> {
+    /// Answers the new directory's id.
+    fn create(path: &Path, node_id: i32, cluster_id: &str) -> Result<Uuid, DataDirError> {
         let directory_id = random_kafka_id();
         let text = format!(
             "#\n#\nnode.id={node_id}\ndirectory.id={}\nversion=1\ncluster.id={cluster_id}\n",
             kafka_id(&directory_id)
         );
         replace(path, text.as_bytes()).map_err(|error| DataDirError::Io(path.to_owned(), error))?;
-        Ok(MetaProperties { node_id, cluster_id: cluster_id.to_owned(), directory_id })
+        Ok(directory_id)
     }
 
-    fn checked(&self, path: &Path, node_id: i32, cluster_id: &str) -> Result<&Self, DataDirError> {
+    fn check(&self, path: &Path, node_id: i32, cluster_id: &str) -> Result<(), DataDirError> {
         if self.node_id != node_id {
             return Err(DataDirError::Mismatch(format!(
                 "Stored node id {} doesn't match previous node id {node_id} in {}. If you moved your data, make sure your \
@@ -166,7 +278,7 @@ impl MetaProperties {
                 self.cluster_id
             )));
         }
-        Ok(self)
+        Ok(())
     }
 }
 
@@ -187,16 +299,34 @@ pub(super) fn read_quorum_epoch(metadata_dir: &Path) -> io::Result<i32> {
     number.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "quorum-state has no leaderEpoch"))
 }
 
+/// Kafka writes one line without an end. It reads ours all the same, and writes its own when it leads again.
+const LED_BY_OTTLA: &str = "\n";
+
+fn is_led_by_ottla(metadata_dir: &Path) -> bool {
+    fs::read_to_string(metadata_dir.join(QUORUM_STATE)).is_ok_and(|text| text.ends_with(LED_BY_OTTLA))
+}
+
 /// Notes that this node leads in `epoch`. Not synced: the log's first batch in this epoch says the same, and is on the
 /// disk before anything is answered.
-pub(super) fn write_quorum_state(metadata_dir: &Path, leader_id: i32, epoch: i32) -> io::Result<()> {
-    let nobody = kafka_id(&Uuid::nil());
-    let text = format!(
-        r#"{{"leaderId":{leader_id},"leaderEpoch":{epoch},"votedId":-1,"votedDirectoryId":"{nobody}","data_version":1}}"#
-    );
+pub(super) fn write_quorum_state(
+    metadata_dir: &Path,
+    leader_id: i32,
+    epoch: i32,
+    kraft_version: i16,
+) -> io::Result<()> {
+    let text = if kraft_version > 0 {
+        let nobody = kafka_id(&Uuid::nil());
+        format!(
+            r#"{{"leaderId":{leader_id},"leaderEpoch":{epoch},"votedId":-1,"votedDirectoryId":"{nobody}","data_version":1}}"#
+        )
+    } else {
+        format!(
+            r#"{{"clusterId":"","leaderId":{leader_id},"leaderEpoch":{epoch},"votedId":-1,"appliedOffset":0,"currentVoters":[{{"voterId":{leader_id}}}],"data_version":0}}"#
+        )
+    };
     let path = metadata_dir.join(QUORUM_STATE);
     let part = part_of(&path);
-    fs::write(&part, text)?;
+    fs::write(&part, text + LED_BY_OTTLA)?;
     fs::rename(&part, &path)
 }
 

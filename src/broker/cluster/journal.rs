@@ -5,25 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use bytes::Bytes;
-use kafka_protocol::protocol::StrBytes;
-use ottla_protocol::batch::{BatchBuilder, Batches, RecordBatch, Records, ValidatedBatches};
-use ottla_protocol::record_formats::control::leader_change_message::Voter as LeaderVoter;
-use ottla_protocol::record_formats::control::voters_record::{Endpoint, KRaftVersionFeature, Voter};
-use ottla_protocol::record_formats::control::{KRaftVersionRecord, LeaderChangeMessage, VotersRecord};
-use ottla_protocol::record_formats::metadata::register_controller_record::{
-    ControllerEndpoint, ControllerFeature,
-};
-use ottla_protocol::record_formats::metadata::{AbortTransactionRecord, RegisterControllerRecord};
+use ottla_protocol::batch::{BatchBuilder, RecordBatch, ValidatedBatches};
 use ottla_protocol::record_formats::{ControlRecord, MetadataRecord};
 use ottla_storage::{AppendContext, Log, LogId, LogOptions, Logs, Origin, ReadLimits};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use super::snapshot_file::{self, Frame, SnapshotId, append_control};
-use super::{ClusterError, ClusterSettings, Identity, data_dir, random_kafka_id};
+use super::loading::Loading;
+use super::quorum::{Quorum, leader_change, register_controller};
+use super::snapshot_file::{self, Entry, Frame, SnapshotId, append_control};
+use super::{ClusterError, ClusterSettings, Identity, data_dir};
 use crate::clock::Clock;
-use crate::metadata::{Controller, FEATURES, Image, bootstrap_records, encoded, feature_levels};
+use crate::metadata::{
+    Controller, Image, bootstrap_records, encoded, feature_levels, newest_metadata_version,
+};
 
 /// The topic whose only partition is the metadata's log; no client sees it.
 pub const METADATA_TOPIC: &str = "__cluster_metadata";
@@ -31,19 +26,17 @@ pub const METADATA_TOPIC: &str = "__cluster_metadata";
 /// Kafka's constant for it.
 const METADATA_TOPIC_ID: Uuid = Uuid::from_u128(1);
 
+/// In the directory that holds the log's: what a cluster is formatted to be.
+const BOOTSTRAP_CHECKPOINT: &str = "bootstrap.checkpoint";
+
 /// Bytes of the log that are read at a time.
 const READ_BYTES: usize = 1 << 20;
-
-/// KRaft must have the address of a controller. Nothing listens there: this controller has no quorum to talk to.
-const CONTROLLER_LISTENER: &str = "CONTROLLER";
-const CONTROLLER_HOST: &str = "localhost";
-const CONTROLLER_PORT: u16 = 9093;
 
 pub(super) struct Journal {
     log: Arc<Log>,
     /// `None`: in memory.
     dir: Option<PathBuf>,
-    quorum: Arc<Vec<ControlRecord>>,
+    quorum: Quorum,
     epoch: i32,
     end_offset: i64,
     max_bytes_between_snapshots: u64,
@@ -79,7 +72,7 @@ pub(super) fn open(
     let mut journal = Journal {
         log,
         dir,
-        quorum: Arc::new(quorum_records(identity)),
+        quorum: Quorum::default(),
         epoch: 0,
         end_offset: 0,
         max_bytes_between_snapshots: settings.max_record_bytes_between_snapshots,
@@ -105,13 +98,13 @@ impl Journal {
     }
 
     /// Writes records as one batch, so that a crash leaves all or none, and returns when the disk has them.
-    pub fn append(&mut self, records: &[MetadataRecord], now_ms: i64) -> Result<(), ClusterError> {
-        let mut builder = BatchBuilder::new();
-        for record in records {
-            let value = encoded(record).map_err(unavailable)?;
-            builder.append(now_ms, None, Some(&value));
-        }
-        self.append_batches(vec![builder.build()], now_ms)?;
+    pub fn append(
+        &mut self,
+        records: &[MetadataRecord],
+        metadata_version: i16,
+        now_ms: i64,
+    ) -> Result<(), ClusterError> {
+        self.append_batches(vec![data_batch(records, metadata_version, now_ms)?], now_ms)?;
         self.flush()
     }
 
@@ -127,7 +120,7 @@ impl Journal {
         self.bytes_since_snapshot = 0;
         self.last_snapshot_ms = now_ms;
         let (dir, image, log, quorum) =
-            (self.dir.clone(), image.clone(), self.log.clone(), self.quorum.clone());
+            (self.dir.clone(), image.clone(), self.log.clone(), self.quorum.records());
         let last_append_ms = self.last_append_ms;
         let snapshot = move || {
             let made = make_snapshot(dir.as_deref(), &image, &log, &quorum, last_append_ms, now_ms);
@@ -149,18 +142,17 @@ impl Journal {
 
     /// The state as the newest snapshot and the log after it have it.
     pub fn load(&mut self) -> Result<Controller, ClusterError> {
-        let mut loading = Loading { controller: Controller::default(), transaction: None };
+        let mut loading = Loading::default();
         let snapshots = match &self.dir {
             Some(dir) => snapshot_file::list(dir).map_err(unavailable)?,
             None => Vec::new(),
         };
-        // The one that begins a log holds no records, and may have been lost to a power cut.
-        let newest = snapshots.last().filter(|newest| newest.end_offset > 0);
-        if let (Some(dir), Some(newest)) = (&self.dir, newest) {
-            let path = newest.path_in(dir);
-            snapshot_file::read(&path, |record| loading.replay(record))
-                .map_err(|error| ClusterError::Unavailable(format!("{}: {error}", path.display())))?;
-            loading.controller.replay_position(newest.end_offset - 1, newest.epoch);
+        if let (Some(dir), Some(newest)) = (&self.dir, snapshots.last()) {
+            match loading.replay_snapshot(*newest, dir) {
+                // The one that begins a log may have been lost to a power cut. The log says the same, or is not there yet.
+                Err(_) if newest.end_offset == 0 => loading = Loading::default(),
+                read => read.map_err(ClusterError::Unavailable)?,
+            }
         }
         let log_start = self.log.start_offset().map_err(unavailable)?;
         if log_start > loading.controller.next_offset() {
@@ -176,18 +168,18 @@ impl Journal {
             let read = self.log.read(from, limits).and_then(|read| read.wait()).map_err(unavailable)?;
             for chunk in read.chunks {
                 self.bytes_since_snapshot += chunk.len() as u64;
-                loading.replay_chunk(chunk)?;
+                loading.replay_chunk(chunk).map_err(ClusterError::Unavailable)?;
             }
             if loading.controller.next_offset() == from {
                 return Err(ClusterError::Unavailable(format!("the metadata log cannot be read at {from}")));
             }
         }
         self.epoch = loading.controller.image().epoch;
-        if let Some(unfinished) = loading.transaction {
-            let why = Some(StrBytes::from_static_str("the node stopped"));
-            warn!(records = unfinished.len(), "dropped an unfinished transaction of the metadata log");
-            let abort = AbortTransactionRecord { reason: why };
-            self.append(&[abort.into()], self.last_append_ms)?;
+        self.quorum = std::mem::take(&mut loading.quorum);
+        if let Some((abort, records)) = loading.abort_unfinished() {
+            warn!(records, "dropped an unfinished transaction of the metadata log");
+            let metadata_version = loading.controller.image().metadata_version();
+            self.append(&[abort.into()], metadata_version, self.last_append_ms)?;
             loading.controller.replay_position(self.end_offset - 1, self.epoch);
         }
         Ok(loading.controller)
@@ -201,41 +193,36 @@ impl Journal {
         now_ms: i64,
     ) -> Result<Controller, ClusterError> {
         let is_new = self.end_offset == 0;
+        let mut records = Vec::new();
+        if is_new {
+            records = self.first_records(identity, now_ms)?;
+        }
         if let Some(dir) = &self.dir {
             let known = data_dir::read_quorum_epoch(dir).map_err(unavailable)?;
             self.epoch = known.max(self.epoch) + 1;
-            data_dir::write_quorum_state(dir, identity.node_id, self.epoch).map_err(unavailable)?;
-            if is_new {
-                self.format(now_ms)?;
-            }
+            data_dir::write_quorum_state(dir, identity.node_id, self.epoch, self.quorum.kraft_version())
+                .map_err(unavailable)?;
         } else {
             self.epoch = 1;
         }
         let mut control = BatchBuilder::new().control();
         let leads = ControlRecord::LeaderChange(leader_change(identity.node_id));
         append_control(&mut control, now_ms, &leads).map_err(unavailable)?;
-        let mut batches = Vec::new();
-        let mut records = Vec::new();
         if is_new {
-            for record in self.quorum.iter() {
-                append_control(&mut control, now_ms, record).map_err(unavailable)?;
+            for record in self.quorum.records() {
+                append_control(&mut control, now_ms, &record).map_err(unavailable)?;
             }
-            records = bootstrap_records();
-            records.push(register_controller(identity.node_id).into());
         }
-        batches.push(control.build());
-        if !records.is_empty() {
-            let mut bootstrap = BatchBuilder::new();
-            for record in &records {
-                bootstrap.append(now_ms, None, Some(&encoded(record).map_err(unavailable)?));
-            }
-            batches.push(bootstrap.build());
-        }
-        self.append_batches(batches, now_ms)?;
         controller.replay_leader(identity.node_id);
+        controller.replay_kraft_version(self.quorum.kraft_version());
         for record in &records {
             controller.replay(record).map_err(unavailable)?;
         }
+        let mut batches = vec![control.build()];
+        if !records.is_empty() {
+            batches.push(data_batch(&records, controller.image().metadata_version(), now_ms)?);
+        }
+        self.append_batches(batches, now_ms)?;
         controller.replay_position(self.end_offset - 1, self.epoch);
         info!(
             epoch = self.epoch,
@@ -243,18 +230,45 @@ impl Journal {
             topics = controller.image().topic_count(),
             "metadata loaded"
         );
+        let kept = controller.image().kept_for_kafka();
+        if !kept.is_empty() {
+            let kept: Vec<String> = kept.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+            warn!("kept for Kafka, and not enforced by this version: {}", kept.join(", "));
+        }
         Ok(controller)
+    }
+
+    /// What a new log begins with: as this directory was formatted, if Kafka's format step has been here.
+    fn first_records(
+        &mut self,
+        identity: &Identity,
+        now_ms: i64,
+    ) -> Result<Vec<MetadataRecord>, ClusterError> {
+        let root = self.dir.as_deref().and_then(Path::parent);
+        let mut records = match root.and_then(|root| formatted_records(&root.join(BOOTSTRAP_CHECKPOINT))) {
+            Some(formatted) => bootstrap_records(formatted),
+            None => {
+                self.quorum = Quorum::of_one(identity);
+                self.format(now_ms)?;
+                bootstrap_records(feature_levels())
+            }
+        };
+        records.push(register_controller(identity.node_id).into());
+        Ok(records)
     }
 
     /// What Kafka's format step leaves behind: the features of a new cluster, and a snapshot that names the voters.
     fn format(&self, now_ms: i64) -> Result<(), ClusterError> {
         let Some(dir) = &self.dir else { return Ok(()) };
-        let frame = Frame { epoch: 0, now_ms, last_contained_log_timestamp: 0, quorum: &[] };
+        let metadata_version = newest_metadata_version();
+        let frame =
+            Frame { epoch: 0, now_ms, last_contained_log_timestamp: 0, quorum: &[], metadata_version };
         if let Some(root) = dir.parent() {
-            let path = root.join("bootstrap.checkpoint");
+            let path = root.join(BOOTSTRAP_CHECKPOINT);
             let _written = snapshot_file::write(&path, &frame, feature_levels()).map_err(unavailable)?;
         }
-        let frame = Frame { epoch: 0, now_ms, last_contained_log_timestamp: now_ms, quorum: &self.quorum };
+        let quorum = self.quorum.records();
+        let frame = Frame { last_contained_log_timestamp: now_ms, quorum: &quorum, ..frame };
         let path = SnapshotId { end_offset: 0, epoch: 0 }.path_in(dir);
         let _written = snapshot_file::write(&path, &frame, std::iter::empty()).map_err(unavailable)?;
         Ok(())
@@ -277,65 +291,30 @@ impl Journal {
     }
 }
 
-/// The state while it is being read: a transaction's records count when its end is seen.
-struct Loading {
-    controller: Controller,
-    transaction: Option<Vec<MetadataRecord>>,
+/// What a format step left in `bootstrap.checkpoint`; nothing also when it was torn by a power cut before there was a log.
+fn formatted_records(path: &Path) -> Option<Vec<MetadataRecord>> {
+    let mut records = Vec::new();
+    let read = snapshot_file::read(path, |entry| {
+        if let Entry::Metadata(record) = entry {
+            records.push(record);
+        }
+        Ok(())
+    });
+    read.ok().map(|()| records)
 }
 
-impl Loading {
-    fn replay_chunk(&mut self, chunk: Bytes) -> Result<(), ClusterError> {
-        for batch in Batches::new(chunk) {
-            let batch = batch.map_err(unavailable)?;
-            if batch.last_offset() < self.controller.next_offset() {
-                continue;
-            }
-            self.replay_batch(&batch).map_err(|error| {
-                ClusterError::Unavailable(format!("the batch at offset {}: {error}", batch.base_offset))
-            })?;
-            self.controller.replay_position(batch.last_offset(), batch.partition_leader_epoch);
-        }
-        Ok(())
+/// Records that are all there after a crash, or none of them.
+fn data_batch(
+    records: &[MetadataRecord],
+    metadata_version: i16,
+    now_ms: i64,
+) -> Result<RecordBatch, ClusterError> {
+    let mut builder = BatchBuilder::new();
+    for record in records {
+        let value = encoded(record, metadata_version).map_err(unavailable)?;
+        builder.append(now_ms, None, Some(&value));
     }
-
-    fn replay_batch(&mut self, batch: &RecordBatch) -> Result<(), String> {
-        if !batch.is_crc_valid() {
-            return Err("its checksum is wrong".into());
-        }
-        let payload = batch.inflate(READ_BYTES * 64).map_err(|error| error.to_string())?;
-        for record in Records::new(&payload, batch.records_count) {
-            let record = record.map_err(|error| error.to_string())?;
-            let value = payload.slice_ref(record.value.unwrap_or_default());
-            if batch.is_control() {
-                let key = payload.slice_ref(record.key.unwrap_or_default());
-                let control = ControlRecord::decode(key, value).map_err(|error| error.to_string())?;
-                if let ControlRecord::LeaderChange(change) = control {
-                    self.controller.replay_leader(change.leader_id);
-                }
-            } else {
-                self.replay(MetadataRecord::decode(value).map_err(|error| error.to_string())?.0)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn replay(&mut self, record: MetadataRecord) -> Result<(), String> {
-        match (&record, self.transaction.take()) {
-            (MetadataRecord::BeginTransaction(_), _) => self.transaction = Some(Vec::new()),
-            (MetadataRecord::AbortTransaction(_), _) => {}
-            (MetadataRecord::EndTransaction(_), records) => {
-                for record in records.unwrap_or_default() {
-                    self.controller.replay(&record).map_err(|error| error.to_string())?;
-                }
-            }
-            (_, Some(mut records)) => {
-                records.push(record);
-                self.transaction = Some(records);
-            }
-            (_, None) => self.controller.replay(&record).map_err(|error| error.to_string())?,
-        }
-        Ok(())
-    }
+    Ok(builder.build())
 }
 
 /// In memory there is nothing to write, since nobody will start from it; the log is cut short all the same.
@@ -349,8 +328,13 @@ fn make_snapshot(
 ) -> Result<(), String> {
     let id = SnapshotId { end_offset: image.offset + 1, epoch: image.epoch };
     if let Some(dir) = dir {
-        let frame =
-            Frame { epoch: image.epoch, now_ms, last_contained_log_timestamp: last_append_ms, quorum };
+        let frame = Frame {
+            epoch: image.epoch,
+            now_ms,
+            last_contained_log_timestamp: last_append_ms,
+            quorum,
+            metadata_version: image.metadata_version(),
+        };
         snapshot_file::write_durably(&id.path_in(dir), &frame, image.records())
             .map_err(|error| error.to_string())?;
     }
@@ -360,56 +344,6 @@ fn make_snapshot(
     }
     info!(offset = id.end_offset, "made a snapshot of the metadata");
     Ok(())
-}
-
-fn leader_change(node_id: i32) -> LeaderChangeMessage {
-    let voter = || LeaderVoter { voter_id: node_id, ..Default::default() };
-    LeaderChangeMessage {
-        version: 0,
-        leader_id: node_id,
-        voters: vec![voter()],
-        granting_voters: vec![voter()],
-    }
-}
-
-/// KIP-853: the voters are in the log, so that Kafka can open the directory without being told of them.
-fn quorum_records(identity: &Identity) -> Vec<ControlRecord> {
-    let voter = Voter {
-        voter_id: identity.node_id,
-        voter_directory_id: identity.directory_ids.first().copied().unwrap_or_default(),
-        endpoints: vec![Endpoint {
-            name: StrBytes::from_static_str(CONTROLLER_LISTENER),
-            host: StrBytes::from_static_str(CONTROLLER_HOST),
-            port: CONTROLLER_PORT,
-        }],
-        k_raft_version_feature: KRaftVersionFeature { min_supported_version: 0, max_supported_version: 1 },
-    };
-    vec![
-        ControlRecord::KRaftVersion(KRaftVersionRecord { version: 0, k_raft_version: 1 }),
-        ControlRecord::KRaftVoters(VotersRecord { version: 0, voters: vec![voter] }),
-    ]
-}
-
-fn register_controller(node_id: i32) -> RegisterControllerRecord {
-    RegisterControllerRecord {
-        controller_id: node_id,
-        incarnation_id: random_kafka_id(),
-        zk_migration_ready: false,
-        end_points: vec![ControllerEndpoint {
-            name: StrBytes::from_static_str(CONTROLLER_LISTENER),
-            host: StrBytes::from_static_str(CONTROLLER_HOST),
-            port: CONTROLLER_PORT,
-            security_protocol: 0,
-        }],
-        features: FEATURES
-            .iter()
-            .map(|feature| ControllerFeature {
-                name: StrBytes::from_static_str(feature.name),
-                min_supported_version: feature.min_level,
-                max_supported_version: feature.max_level,
-            })
-            .collect(),
-    }
 }
 
 fn unavailable(error: impl std::fmt::Display) -> ClusterError {

@@ -7,7 +7,10 @@
 mod data_dir;
 mod ids;
 mod journal;
+mod loading;
+mod quorum;
 mod snapshot_file;
+mod takeover;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -28,7 +31,7 @@ use crate::metadata::{
     Image, Outcome, ProducerIdBlock, RegisterBroker, TopicResults, TopicToDelete,
 };
 
-pub use data_dir::{DataDirError, Identity, prepare};
+pub use data_dir::{DataDirError, Given, Identity, examine, prepare};
 pub use ids::random_kafka_id;
 pub use journal::METADATA_TOPIC;
 
@@ -77,6 +80,8 @@ impl std::error::Error for ClusterError {}
 pub struct Cluster {
     identity: Identity,
     settings: RwLock<ClusterSettings>,
+    /// Those with the metadata log: the broker's, or of a directory of its own.
+    logs: Arc<Logs>,
     images: watch::Receiver<Arc<Image>>,
     decisions: mpsc::Sender<writer::Message>,
 }
@@ -93,15 +98,15 @@ impl Cluster {
     pub fn open(
         identity: Identity,
         settings: ClusterSettings,
-        logs: &Logs,
+        logs: Arc<Logs>,
         clock: Clock,
     ) -> Result<Cluster, ClusterError> {
-        let (journal, controller) = journal::open(&identity, &settings, logs, &clock)?;
+        let (journal, controller) = journal::open(&identity, &settings, &logs, &clock)?;
         let (publish, images) = watch::channel(Arc::new(controller.image().clone()));
         let (decisions, queue) = mpsc::channel(QUEUED_DECISIONS);
         writer::start(journal, controller, publish, queue, clock)
             .map_err(|error| ClusterError::Unavailable(error.to_string()))?;
-        Ok(Cluster { identity, settings: RwLock::new(settings), images, decisions })
+        Ok(Cluster { identity, settings: RwLock::new(settings), logs, images, decisions })
     }
 
     pub fn node_id(&self) -> i32 {
@@ -158,6 +163,11 @@ impl Cluster {
             // The thread that would say so may have ended: then nothing is being written either.
             let _ = done.await;
         }
+    }
+
+    /// The logs that the metadata's is among.
+    pub fn logs(&self) -> &Arc<Logs> {
+        &self.logs
     }
 
     pub async fn register_broker(&self, command: RegisterBroker) -> Result<i64, ClusterError> {

@@ -64,6 +64,8 @@ pub(super) struct Frame<'a> {
     pub last_contained_log_timestamp: i64,
     /// What the quorum must know: nothing in `bootstrap.checkpoint`, which only seeds a log.
     pub quorum: &'a [ControlRecord],
+    /// What its readers know.
+    pub metadata_version: i16,
 }
 
 /// Writes a whole snapshot, and gives it its name when the disk has it: the log before it may go then.
@@ -99,7 +101,11 @@ pub(super) fn write(
     while records.peek().is_some() {
         let mut builder = BatchBuilder::new().base_offset(next_offset).leader_epoch(frame.epoch);
         for record in records.by_ref().take(RECORDS_PER_BATCH) {
-            builder.append(frame.now_ms, None, Some(&encoded(&record).map_err(io::Error::other)?));
+            builder.append(
+                frame.now_ms,
+                None,
+                Some(&encoded(&record, frame.metadata_version).map_err(io::Error::other)?),
+            );
         }
         next_offset += i64::from(builder.records_count());
         file.write_all(builder.build().bytes())?;
@@ -112,11 +118,14 @@ pub(super) fn write(
     file.into_inner().map_err(|error| error.into_error())
 }
 
+/// What a snapshot holds.
+pub(super) enum Entry {
+    Control(ControlRecord),
+    Metadata(MetadataRecord),
+}
+
 /// The snapshot's records, one by one. An error for anything that is not a whole snapshot.
-pub(super) fn read(
-    path: &Path,
-    mut each: impl FnMut(MetadataRecord) -> Result<(), String>,
-) -> Result<(), String> {
+pub(super) fn read(path: &Path, mut each: impl FnMut(Entry) -> Result<(), String>) -> Result<(), String> {
     let bytes = Bytes::from(fs::read(path).map_err(|error| error.to_string())?);
     let mut has_footer = false;
     for batch in Batches::new(bytes) {
@@ -132,8 +141,9 @@ pub(super) fn read(
                 let key = payload.slice_ref(record.key.unwrap_or_default());
                 let control = ControlRecord::decode(key, value).map_err(|error| error.to_string())?;
                 has_footer |= matches!(control, ControlRecord::SnapshotFooter(_));
+                each(Entry::Control(control))?;
             } else {
-                each(MetadataRecord::decode(value).map_err(|error| error.to_string())?.0)?;
+                each(Entry::Metadata(MetadataRecord::decode(value).map_err(|error| error.to_string())?.0))?;
             }
         }
     }

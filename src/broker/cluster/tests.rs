@@ -7,7 +7,7 @@ use crate::broker::TableRules;
 use crate::config::ServerConfig;
 use crate::metadata::TopicError;
 
-fn open(logs: &Logs) -> Cluster {
+fn open(logs: &Arc<Logs>) -> Cluster {
     let config = ServerConfig::new([("node.id".to_owned(), "1".to_owned())].into()).unwrap();
     let settings = ClusterSettings {
         create_topics: CreateTopicsSettings { num_partitions: 1, default_replication_factor: 1 },
@@ -17,10 +17,10 @@ fn open(logs: &Logs) -> Cluster {
         segment_ms: i64::MAX,
         config_rules: Arc::new(TableRules::new(config)),
     };
-    Cluster::open(Identity::in_memory(1, None), settings, logs, Clock::manual(0)).unwrap()
+    Cluster::open(Identity::in_memory(1, None), settings, Arc::clone(logs), Clock::manual(0)).unwrap()
 }
 
-async fn registered(logs: &Logs) -> Cluster {
+async fn registered(logs: &Arc<Logs>) -> Cluster {
     let cluster = open(logs);
     let command = RegisterBroker {
         broker_id: 1,
@@ -42,7 +42,7 @@ fn topic(name: &str) -> CreatableTopic {
 
 #[tokio::test]
 async fn of_many_who_create_the_same_topic_one_succeeds() {
-    let logs = Logs::memory();
+    let logs = Arc::new(Logs::memory());
     let cluster = Arc::new(registered(&logs).await);
     let tasks: Vec<_> = (0..100)
         .map(|number| {
@@ -63,7 +63,7 @@ async fn of_many_who_create_the_same_topic_one_succeeds() {
 
 #[tokio::test]
 async fn an_answer_is_in_the_image_and_a_watcher_hears_of_it() {
-    let logs = Logs::memory();
+    let logs = Arc::new(Logs::memory());
     let cluster = registered(&logs).await;
     let mut changes = cluster.changes();
     let before = changes.borrow_and_update().clone();
@@ -77,7 +77,7 @@ async fn an_answer_is_in_the_image_and_a_watcher_hears_of_it() {
 
 #[tokio::test]
 async fn what_the_log_refuses_is_not_in_the_image() {
-    let logs = Logs::memory();
+    let logs = Arc::new(Logs::memory());
     let cluster = registered(&logs).await;
     cluster.create_topics(vec![topic("before")], false).await.unwrap();
     logs.delete(&METADATA_TOPIC.into(), Uuid::from_u128(1), 0..1, 0);

@@ -112,7 +112,8 @@ impl Writer {
         if records.is_empty() {
             return Ok(());
         }
-        match self.journal.append(records, self.clock.now_ms()) {
+        let metadata_version = self.controller.image().metadata_version();
+        match self.journal.append(records, metadata_version, self.clock.now_ms()) {
             Ok(()) => {
                 assert_eq!(
                     self.controller.next_offset(),

@@ -111,7 +111,7 @@ pub const LOG: &[Key] = &[
         "Milliseconds between a segment leaving the log and its files being removed."),
     broker("message.max.bytes", Int, Some("1048588"), AtLeast(0), High, ClusterWide, Honoured,
         "Largest record batch, in bytes and as compressed, by default for all topics."),
-    broker("metadata.log.dir", String, None, Any, High, ReadOnly, NotYet,
+    broker("metadata.log.dir", String, None, Any, High, ReadOnly, Honoured,
         "Directory of the metadata log; the first of the data's when not set."),
     broker("metadata.log.max.record.bytes.between.snapshots", Long, Some("20971520"), AtLeast(1), High, ReadOnly, Honoured,
         "Bytes of new metadata records after which a snapshot is written."),

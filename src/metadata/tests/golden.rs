@@ -9,14 +9,15 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn check(records: &[MetadataRecord], expected: &[&str]) {
-    let written: Vec<String> = records.iter().map(|record| hex(&encoded(record).unwrap())).collect();
+    let written: Vec<String> =
+        records.iter().map(|record| hex(&encoded(record, newest_metadata_version()).unwrap())).collect();
     assert_eq!(written, expected);
 }
 
 /// As the reference registered: the directory's id is in its partitions' records.
 fn world(directory: u128) -> World {
     let mut world = World { controller: Controller::default(), next_id: 0 };
-    world.replay(bootstrap_records());
+    world.replay(bootstrap_records(feature_levels()));
     let command = RegisterBroker {
         broker_id: 1,
         incarnation_id: Uuid::from_u128(1),
@@ -34,7 +35,7 @@ const TOPIC: u128 = 0xc563_64da_a8a6_473e_a0ab_0809_3308_1704;
 
 #[test]
 fn the_first_records() {
-    let records = bootstrap_records();
+    let records = bootstrap_records(feature_levels());
     check(&records[1..2], &["010c00116d657461646174612e76657273696f6e001e00"]);
     check(&records[7..8], &["0104000401146d696e2e696e73796e632e7265706c69636173023100"]);
 }
@@ -76,7 +77,7 @@ fn a_topic_with_configurations() {
 #[test]
 fn a_broker_that_returns() {
     let mut world = World { controller: Controller::default(), next_id: 0 };
-    world.replay(bootstrap_records());
+    world.replay(bootstrap_records(feature_levels()));
     let topic_id = Uuid::from_u128(0x2aa6_b094_7215_41c4_a5e6_aa47_e524_f24f);
     world.replay(vec![TopicRecord { name: text("t"), topic_id }.into()]);
     let led = |partition_id, leader| PartitionRecord {
