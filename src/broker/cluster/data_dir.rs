@@ -227,9 +227,9 @@ impl MetaProperties {
         };
         let malformed = |why: &str| DataDirError::Malformed(path.to_owned(), why.to_owned());
         let value = |key: &str| {
-            let pairs = text.lines().filter_map(|line| line.split_once('='));
+            let mut pairs = text.lines().filter_map(|line| line.split_once('='));
             // As in Java's properties, the last one wins.
-            pairs.filter(|(name, _)| name.trim() == key).next_back().map(|(_, value)| value.trim())
+            pairs.rfind(|(name, _)| name.trim() == key).map(|(_, value)| value.trim())
         };
         let required = |key: &str| value(key).ok_or_else(|| malformed(&format!("it has no {key}")));
         match required("version")? {
