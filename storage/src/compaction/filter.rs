@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use ottla_protocol::batch::{BatchHeader, RecordView, Records, rewrite, rewrite_empty};
 
 use super::transactions::MarkerUse;
-use super::{OffsetMap, Transactions, damaged, header, payload};
+use super::{OffsetMap, Transactions, damaged, header, payload, records};
 use crate::aborted::AbortedTransaction;
 use crate::batch_info::{BatchInfo, Marker};
 use crate::error::StorageError;
@@ -107,8 +107,8 @@ impl Filter<'_> {
         let payload = payload(info, header, batch)?;
         let mut stays = Vec::new();
         let (mut staying, mut has_tombstones) = (0, false);
-        for record in Records::new(&payload, header.records_count) {
-            let record = record.map_err(|error| damaged(info, error))?;
+        for record in records(info, header, &payload) {
+            let record = record?;
             let does_stay = info.is_control() || self.stays(header, &record, counts);
             staying += usize::from(does_stay);
             has_tombstones |= does_stay && record.value.is_none();

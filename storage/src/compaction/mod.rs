@@ -11,7 +11,7 @@ mod filter;
 mod offset_map;
 mod transactions;
 
-use ottla_protocol::batch::{BatchHeader, Records};
+use ottla_protocol::batch::{BatchHeader, RecordView, Records};
 use ottla_protocol::codec::{self, Compression};
 
 use crate::batch_info::{BatchInfo, INFLATED_MAX_BYTES, crc_matches};
@@ -52,8 +52,8 @@ pub(crate) fn map_keys(
 ) -> Result<bool, StorageError> {
     let header = header(info, batch)?;
     let payload = payload(info, &header, batch)?;
-    for record in Records::new(&payload, header.records_count) {
-        let record = record.map_err(|error| damaged(info, error))?;
+    for record in records(info, &header, &payload) {
+        let record = record?;
         let offset = header.offset_of(record.offset_delta);
         if let Some(key) = record.key
             && offset >= from
@@ -86,6 +86,20 @@ fn payload<'a>(
         }
         None => Err(damaged(info, "unknown codec")),
     }
+}
+
+/// The records, each of which lies in the batch.
+fn records<'a>(
+    info: &BatchInfo,
+    header: &BatchHeader,
+    payload: &'a [u8],
+) -> impl Iterator<Item = Result<RecordView<'a>, StorageError>> {
+    let last = header.last_offset_delta;
+    Records::new(payload, header.records_count).map(move |record| match record {
+        Ok(record) if (0..=last).contains(&record.offset_delta) => Ok(record),
+        Ok(record) => Err(damaged(info, format!("a record has the offset delta {}", record.offset_delta))),
+        Err(error) => Err(damaged(info, error)),
+    })
 }
 
 fn damaged(info: &BatchInfo, why: impl std::fmt::Display) -> StorageError {

@@ -94,7 +94,7 @@ impl Shard {
         let at = self.find(hash);
         let slot = &mut self.slots[at];
         self.used += usize::from(slot[2] == 0);
-        *slot = [hash[0], hash[1], offset as u64 + 1];
+        *slot = [hash[0], hash[1], (offset as u64).wrapping_add(1)];
         true
     }
 

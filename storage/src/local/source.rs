@@ -36,7 +36,7 @@ impl SegmentSource {
             from: Some(from),
             position: 0,
             end: segment.size(),
-            buffer: vec![0; buffer_bytes.max(1)],
+            buffer: vec![0; buffer_bytes.min(usize::try_from(segment.size()).unwrap_or(usize::MAX)).max(1)],
         }
     }
 

@@ -1,4 +1,4 @@
-//! What a Kafka that stopped while it compacted leaves behind. It writes new segments as `.cleaned`, renames them to
+//! What a compaction that was interrupted leaves behind, Kafka's or ours (`replace`). It writes new segments as `.cleaned`, renames them to
 //! `.swap` once they are on the disk, removes the segments that they replace (by way of `.deleted`), and drops the
 //! suffix. So a `.swap` is good, whatever it replaces may go; a `.cleaned` may not be whole.
 

@@ -58,6 +58,10 @@ pub struct Compacted {
     pub map_entries: u64,
 }
 
+/// Reads that began before a replacement find the old files for so long at least: the offsets are still there, and they
+/// must not be told otherwise.
+const READERS_MS: i64 = 10_000;
+
 /// Why a pass ends early.
 enum Ended {
     /// It was told to, or what it works on was deleted.
@@ -210,7 +214,7 @@ impl OpenLog {
     }
 
     /// Where the last pass ended, if that can be.
-    fn first_dirty_offset(&self, options: &LogOptions, id: &LogId) -> i64 {
+    fn first_dirty_offset(&mut self, options: &LogOptions, id: &LogId) -> i64 {
         let cleaned_to = self.cleaned_to.unwrap_or(self.start_offset);
         let (start, end) = (self.start_offset, self.end_offset);
         if (start..=end).contains(&cleaned_to) {
@@ -219,6 +223,7 @@ impl OpenLog {
         if cleaned_to > end || !options.cleanup_delete {
             tracing::warn!(log = %id, cleaned_to, start, end, "compaction begins anew at the log's start");
         }
+        self.cleaned_to = Some(start);
         start
     }
 
@@ -346,7 +351,8 @@ impl Pass<'_> {
     }
 
     fn replace(&mut self, group: &[Extent], new: &mut dyn Replacement) -> Result<(), Ended> {
-        let remove_at_ms = self.plan.now_ms.saturating_add(self.plan.options.file_delete_delay_ms);
+        let delay_ms = self.plan.options.file_delete_delay_ms.max(READERS_MS);
+        let remove_at_ms = self.plan.now_ms.saturating_add(delay_ms);
         let end_offset = group.last().map_or(0, |last| last.next_offset);
         loop {
             let step = self.log.with(|log, _| {

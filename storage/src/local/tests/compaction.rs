@@ -198,7 +198,7 @@ fn check(logs: &Logs, flushed: Option<i64>, what: &str) -> i64 {
         let found = last.get(key).copied().unwrap_or(-1);
         assert!(found == *at || (found > *at && sure_to < end), "{what}: {key} is at {found}, not {at}");
     }
-    for from in 0..end {
+    for from in (0..end).step_by(5) {
         let wanted = seen.iter().find(|(_, last_offset)| *last_offset >= from).map(|(base, _)| *base);
         assert_eq!(read(&log, from).first().map(|batch| batch.base_offset), wanted, "{what}: from {from}");
     }
