@@ -3,6 +3,7 @@
 //! indexes, producers and epochs are rebuilt from there; so are the entries of aborted transactions, from their markers.
 
 use std::collections::HashSet;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -61,8 +62,7 @@ pub(crate) fn open(
     recovery.load_epochs();
     while !recovery.walk()? {
         // The log ended before its newest snapshot: an older one is the base now.
-        let newer = segment_path(&recovery.store.dir, recovery.snapshot_offset, ".snapshot");
-        recovery.remove(newer);
+        recovery.remove_snapshot(recovery.snapshot_offset)?;
         recovery.store.segments.clear();
         recovery.list()?;
     }
@@ -323,7 +323,8 @@ impl Recovery {
             return Ok(true);
         }
         tracing::warn!(%path, position, bytes, "the log ends in a batch that is not whole; it is cut there");
-        file.set_size(position).map_err(failed)?;
+        // At once on the disk: batches that were whole behind it must not come back when others have been written here.
+        file.set_size(position).and_then(|()| file.sync()).map_err(failed)?;
         segment.rolling.bytes = position;
         segment.is_dirty = true;
         Ok(false)
@@ -332,11 +333,15 @@ impl Recovery {
     /// Removes the segments that follow one that was cut: their offsets do not follow any more.
     fn drop_after(&mut self, at: usize) -> Result<(), StorageError> {
         let gone: Vec<_> = self.store.segments.drain(at + 1..).collect();
+        let mut is_gone = false;
         for segment in gone {
             tracing::warn!(path = %segment.log.path().display(), "removed, since the segment before it was cut");
             self.store.remove_segment(segment.base_offset())?;
+            is_gone = true;
         }
-        Ok(())
+        let dir = &self.store.dir;
+        let synced = if is_gone { self.disk().sync_dir(dir) } else { Ok(()) };
+        synced.map_err(|error| StorageError::io("sync", dir, error))
     }
 
     fn finish(mut self) -> Opened {
@@ -374,6 +379,16 @@ impl Recovery {
             has_tail: true,
             home: 0,
         }
+    }
+
+    /// For good: it must not come back at a power cut, when the log has grown beyond it with other batches.
+    fn remove_snapshot(&self, offset: i64) -> Result<(), StorageError> {
+        let path = segment_path(&self.store.dir, offset, ".snapshot");
+        let removed = match self.disk().remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => self.disk().sync_dir(&self.store.dir),
+        };
+        removed.map_err(|error| StorageError::io("remove", &path, error))
     }
 
     fn remove(&self, path: PathBuf) {

@@ -19,7 +19,8 @@ impl Run {
             dedupe_buffer_bytes: self.random.pick(&[100, 300, 1 << 20]),
             io_buffer_bytes: self.random.pick(&[100, 1000, 1 << 16]),
         };
-        self.note(&format!("compact with {limits:?}"));
+        let retention_ms = self.ledgers[at].options.delete_retention_ms;
+        self.note(&format!("compact at {} with {limits:?}, {retention_ms} ms", self.now_ms));
         let (log, now_ms) = (self.log(at), self.now_ms);
         match log.last_stable_offset() {
             Ok(stable) => self.ledgers[at].in_flux_below = stable,
@@ -130,7 +131,8 @@ impl Ledger {
         let upto = range.map_or(self.in_flux_below, |(_, next)| next.max(self.in_flux_below));
         let horizon_ms = now_ms.saturating_add(self.options.delete_retention_ms);
         for batch in self.written.iter_mut().filter(|batch| batch.base_offset < upto) {
-            batch.horizon_ms.get_or_insert(horizon_ms);
+            // Of a pass that had nothing to do nobody knows that it did not set any.
+            batch.horizon_ms = Some(batch.horizon_ms.map_or(horizon_ms, |earlier| earlier.min(horizon_ms)));
         }
         self.in_flux_below = 0;
         self.unsure_below = self.unsure_below.max(self.start);

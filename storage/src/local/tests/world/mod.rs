@@ -288,6 +288,21 @@ impl Run {
         }
     }
 
+    fn note_files(&self) {
+        if let (true, Some(disk)) = (self.is_traced, &self.disk) {
+            let world = disk.world();
+            eprintln!("  {} hits of {:?}", world.hits, world.fault);
+            for (path, bytes) in world.files() {
+                let index: Vec<_> = match path.extension().and_then(|extension| extension.to_str()) {
+                    Some("timeindex") => bytes.chunks(12).collect(),
+                    Some("index") => bytes.chunks(8).collect(),
+                    _ => Vec::new(),
+                };
+                eprintln!("    {} {} {index:x?}", path.display(), bytes.len());
+            }
+        }
+    }
+
     fn note_step(&self, at: usize) {
         if self.is_traced {
             let Ledger { start, end, flushed, .. } = self.ledgers[at];
@@ -303,18 +318,7 @@ impl Run {
                     batch.bytes.len()
                 );
             }
-            if let Some(disk) = &self.disk {
-                let world = disk.world();
-                eprintln!("  {} hits of {:?}", world.hits, world.fault);
-                for (path, bytes) in world.files() {
-                    let index: Vec<_> = match path.extension().and_then(|extension| extension.to_str()) {
-                        Some("timeindex") => bytes.chunks(12).collect(),
-                        Some("index") => bytes.chunks(8).collect(),
-                        _ => Vec::new(),
-                    };
-                    eprintln!("    {} {} {index:x?}", path.display(), bytes.len());
-                }
-            }
+            self.note_files();
         }
     }
 }

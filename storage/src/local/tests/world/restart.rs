@@ -51,6 +51,7 @@ impl Run {
                 disk.world().fault = Some((at..=at, Fault::Crash));
             }
             self.disk = Some(disk.clone());
+            self.note_files();
             let opened = open(&disk, &self.setting);
             let starts = opened.and_then(|logs| {
                 self.logs = logs;
