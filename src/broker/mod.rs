@@ -37,7 +37,7 @@ use ottla_storage::{LogOptions, Logs, StorageError};
 use tracing::error;
 
 use crate::clock::Clock;
-use crate::config::{ServerConfig, ShareConfig, Texts, TopicConfig};
+use crate::config::{ServerConfig, ShareConfig, TopicConfig};
 use crate::coordinator::runtime::{GroupCoordinator, ShareCoordinator, TransactionCoordinator};
 use crate::coordinator::share::ShareCoordinatorConfig;
 use crate::coordinator::transaction::TransactionConfig;
@@ -54,6 +54,7 @@ use producer_ids::ProducerIds;
 use retention::RetentionChecks;
 use share::ShareGroups;
 use streams_topics::StreamsTopics;
+use topic_options::TopicOptions;
 use transaction_peers::Peers;
 
 pub use blocking::in_place;
@@ -78,6 +79,7 @@ pub struct Broker {
     producer_ids: ProducerIds,
     retention_checks: RetentionChecks,
     cleaner: Cleaner,
+    topic_options: TopicOptions,
     groups: Arc<GroupCoordinator>,
     streams_topics: StreamsTopics,
     share_states: Arc<ShareCoordinator>,
@@ -123,6 +125,7 @@ impl Broker {
                 streams_topics: StreamsTopics::default(),
                 retention_checks: RetentionChecks::default(),
                 cleaner: Cleaner::default(),
+                topic_options: TopicOptions::default(),
             }
         });
         broker.broker_config_changed();
@@ -178,6 +181,7 @@ impl Broker {
         let now_ms = self.clock.now_ms();
         self.clean_logs(now_ms);
         self.apply_retention(now_ms);
+        self.put_away_unused(now_ms);
         self.logs().maintain(now_ms);
         if let Some(logs) = self.own_metadata_logs() {
             logs.maintain(now_ms);
@@ -201,13 +205,7 @@ impl Broker {
 
     /// A topic's configuration: its own over the broker's over the defaults; and what its logs obey of it.
     fn topic_config(&self, image: &Image, topic: &str) -> (Arc<TopicConfig>, Arc<LogOptions>) {
-        let server = self.config();
-        let own: Texts = image.configs(ResourceType::Topic, topic).map_or_else(Texts::new, |configs| {
-            configs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
-        });
-        let config = TopicConfig::new(&server, &own);
-        let options = topic_options::log_options(&config, i64::from(server.producer_id_expiration_ms));
-        (Arc::new(config), Arc::new(options))
+        self.topic_options.get(&self.config(), image.configs(ResourceType::Topic, topic))
     }
 
     /// Takes a topic's altered configuration into use.
@@ -217,11 +215,13 @@ impl Broker {
             partition.set_config(Arc::clone(&config), Arc::clone(&options));
         }
         self.cleaner.config_changed(Some(topic.id));
+        self.retention_checks.config_changed(Some(topic.id));
     }
 
     /// Takes the files of a deleted topic out of use; they are removed in the background, and so are its offsets.
     pub fn topic_deleted(&self, topic: &Topic) {
         self.share.topic_deleted(topic.id);
+        self.retention_checks.topic_deleted(topic.id);
         if topic.name.as_str() == CONSUMER_OFFSETS.name {
             self.groups.unload();
         }

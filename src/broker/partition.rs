@@ -178,6 +178,11 @@ impl Partition {
         self.waiters.add(waiter);
     }
 
+    /// Whether anyone is to be woken.
+    pub fn is_watched(&self) -> bool {
+        self.waiters.are_there()
+    }
+
     /// Wakes whoever waits, for a change that is not an append: deleted, or its start moved.
     pub fn wake(&self) {
         self.waiters.wake_all();

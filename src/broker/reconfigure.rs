@@ -33,6 +33,7 @@ impl Broker {
             partition.set_config(Arc::clone(config), Arc::clone(options));
         }
         self.cleaner.config_changed(None);
+        self.retention_checks.config_changed(None);
     }
 }
 

@@ -1,13 +1,61 @@
 //! What a topic's configuration means to its log and to the check of what is produced to it.
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use ottla_protocol::batch::{self, TargetCompression, ValidationRules};
 use ottla_protocol::codec;
 use ottla_storage::LogOptions;
 
-use crate::config::{Compression, TimestampType, TopicConfig};
+use crate::config::{Compression, ServerConfig, Texts, TimestampType, TopicConfig};
+use crate::metadata::Configs;
+
+/// So many different configurations are remembered: most topics have the same one.
+const REMEMBERED: usize = 16;
+
+/// What the configurations of topics come to, so that partitions share it.
+#[derive(Default)]
+pub struct TopicOptions(Mutex<VecDeque<Made>>);
+
+struct Made {
+    /// The broker's, and what was altered of the topic's. Held, so that no other has the same address.
+    server: Arc<ServerConfig>,
+    altered: Option<Arc<Configs>>,
+    config: Arc<TopicConfig>,
+    options: Arc<LogOptions>,
+}
+
+impl TopicOptions {
+    /// A topic's configuration: its own over the broker's over the defaults; and what its logs obey of it.
+    pub fn get(
+        &self,
+        server: &Arc<ServerConfig>,
+        altered: Option<&Arc<Configs>>,
+    ) -> (Arc<TopicConfig>, Arc<LogOptions>) {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = |made: &&Made| {
+            Arc::ptr_eq(&made.server, server)
+                && made.altered.as_ref().map(Arc::as_ptr) == altered.map(Arc::as_ptr)
+        };
+        if let Some(known) = made.iter().find(is_same) {
+            return (Arc::clone(&known.config), Arc::clone(&known.options));
+        }
+        let own = altered.map_or_else(Texts::new, |altered| Texts::clone(altered));
+        let config = Arc::new(TopicConfig::new(server, &own));
+        let options = Arc::new(log_options(&config, i64::from(server.producer_id_expiration_ms)));
+        made.truncate(REMEMBERED - 1);
+        made.push_front(Made {
+            server: Arc::clone(server),
+            altered: altered.cloned(),
+            config: Arc::clone(&config),
+            options: Arc::clone(&options),
+        });
+        (config, options)
+    }
+}
 
 /// The part of a topic's configuration that its log obeys.
-pub fn log_options(config: &TopicConfig, producer_id_expiration_ms: i64) -> LogOptions {
+fn log_options(config: &TopicConfig, producer_id_expiration_ms: i64) -> LogOptions {
     LogOptions {
         segment_bytes: unsigned(config.segment_bytes),
         segment_ms: config.segment_ms,

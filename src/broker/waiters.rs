@@ -21,6 +21,12 @@ impl Waiters {
         waiters.push(Arc::downgrade(waiter));
     }
 
+    /// Whether anyone waits.
+    pub fn are_there(&self) -> bool {
+        let waiters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiters.iter().any(|waiter| waiter.strong_count() > 0)
+    }
+
     pub fn wake_all(&self) {
         let mut waiters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         waiters.retain(|waiter| waiter.upgrade().inspect(|waiter| waiter.notify_one()).is_some());

@@ -36,7 +36,7 @@ pub use error::{AppendError, StorageError};
 pub use local::LocalSettings;
 pub use log::{
     AppendContext, Appended, Bounds, Compacted, CompactionCandidate, CompactionLimits, Log, Origin, Pace,
-    TimestampOffset,
+    RetentionDue, TimestampOffset,
 };
 pub use logs::{Home, LogDir, Logs, Placement};
 pub use options::{LogId, LogOptions};

@@ -36,6 +36,13 @@ pub(crate) struct Extent {
     pub index_bytes: u64,
 }
 
+impl Extent {
+    /// Its age for retention is counted from here.
+    pub fn written_ms(&self) -> i64 {
+        if self.max_timestamp >= 0 { self.max_timestamp } else { self.modified_ms }
+    }
+}
+
 /// How much a read may return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadLimits {

@@ -9,6 +9,16 @@ use crate::local::Checkpoint;
 use crate::options::{LogId, LogOptions};
 use crate::store::Note;
 
+/// See [`Log::retention_due`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetentionDue {
+    /// There are no files.
+    NoLog,
+    Never,
+    /// At this time, or later; in milliseconds.
+    At(i64),
+}
+
 impl Log {
     /// Moves the start to `offset`, if that is later (DeleteRecords). What lies before it cannot be read any more; its bytes
     /// go extent by extent. Survives a restart. Returns the start.
@@ -72,6 +82,25 @@ impl Log {
             self.shared.starts_moved(&self.id);
         }
         Ok(start)
+    }
+
+    /// When retention has to look at the log again, if nobody writes to it until then.
+    pub fn retention_due(&self) -> Result<RetentionDue, StorageError> {
+        self.with(|log, options| {
+            let extents = log.store.extents()?;
+            let Some(first) = extents.first() else { return Ok(RetentionDue::NoLog) };
+            if !options.cleanup_delete || (first.bytes == 0 && extents.len() == 1) {
+                return Ok(RetentionDue::Never);
+            }
+            let bytes: u64 = extents.iter().map(|extent| extent.bytes).sum();
+            if u64::try_from(options.retention_bytes).is_ok_and(|limit| bytes - first.bytes >= limit) {
+                return Ok(RetentionDue::At(0));
+            }
+            Ok(match options.retention_ms {
+                ..0 => RetentionDue::Never,
+                retention_ms => RetentionDue::At(first.written_ms().saturating_add(retention_ms)),
+            })
+        })
     }
 
     /// Gives back the memory of a log that nobody has written to for `idle_ms`.
@@ -235,10 +264,8 @@ impl OpenLog {
         let (extents, end_offset) = (self.store.extents()?, self.end_offset);
         let mut bytes: u64 = extents.iter().map(|extent| extent.bytes).sum();
         for extent in extents.iter().take_while(|extent| extent.next_offset <= upper_offset) {
-            let written_ms =
-                if extent.max_timestamp >= 0 { extent.max_timestamp } else { extent.modified_ms };
-            let is_old =
-                options.retention_ms >= 0 && now_ms.saturating_sub(written_ms) > options.retention_ms;
+            let age_ms = now_ms.saturating_sub(extent.written_ms());
+            let is_old = options.retention_ms >= 0 && age_ms > options.retention_ms;
             let is_much = u64::try_from(options.retention_bytes)
                 .is_ok_and(|limit| bytes.saturating_sub(extent.bytes) >= limit);
             // The last one stays when it is empty. Compaction may have emptied others.

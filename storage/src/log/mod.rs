@@ -31,6 +31,7 @@ pub(crate) use tail::TailBudget;
 
 pub use append::{AppendContext, Appended, Origin};
 pub use compact::{Compacted, CompactionCandidate, CompactionLimits, Pace};
+pub use maintain::RetentionDue;
 pub use time::TimestampOffset;
 
 /// What an engine finds when it opens a log.

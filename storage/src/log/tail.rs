@@ -16,6 +16,7 @@ const LOG_MAX_BYTES: usize = 4 << 20;
 const LOG_SHARE_BYTES: usize = 64 << 10;
 /// Small batches are packed into buffers of this size.
 const PACK_BYTES: usize = 16 << 10;
+const FIRST_PACK_BYTES: usize = 256;
 
 /// Bounds all tails together.
 pub(crate) struct TailBudget {
@@ -51,7 +52,9 @@ impl Tail {
         let bytes = if size < SHARE_MIN_BYTES {
             // A slice would keep the network buffer alive that it came in.
             if self.pack.capacity() < size {
-                self.pack = BytesMut::with_capacity(PACK_BYTES.max(size));
+                // As large as what is here already: a hundred thousand logs with one small batch each stay small.
+                let room = self.bytes.clamp(FIRST_PACK_BYTES, PACK_BYTES);
+                self.pack = BytesMut::with_capacity(room.max(size));
             }
             self.pack.extend_from_slice(&batch.bytes);
             self.pack.split().freeze()
