@@ -35,6 +35,7 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod put_away;
 mod retention;
 mod share_acknowledge;
 mod share_fetch;
