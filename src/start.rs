@@ -267,7 +267,7 @@ fn open_local(
         cluster_id,
     };
     cluster::examine(&given).map_err(StartError::DataDir)?;
-    let open = |dirs| Logs::local(dirs, LocalSettings::default()).map(Arc::new).map_err(StartError::Storage);
+    let open = |dirs| Logs::local(dirs, local_settings(config)).map(Arc::new).map_err(StartError::Storage);
     let logs = open(config.log_dirs.clone())?;
     let metadata_logs = match config.log_dirs.contains(&config.metadata_log_dir) {
         true => Arc::clone(&logs),
@@ -276,6 +276,13 @@ fn open_local(
     let identity = cluster::prepare(&given).map_err(StartError::DataDir)?;
     let cluster = Cluster::open(identity, cluster_settings(config), metadata_logs, clock)?;
     Ok((logs, cluster))
+}
+
+fn local_settings(config: &ServerConfig) -> LocalSettings {
+    LocalSettings {
+        checkpoint_interval_ms: i64::from(config.log_flush_offset_checkpoint_interval_ms),
+        ..LocalSettings::default()
+    }
 }
 
 fn cluster_settings(config: &Arc<ServerConfig>) -> ClusterSettings {

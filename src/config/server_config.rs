@@ -84,6 +84,8 @@ pub struct ServerConfig {
     pub producer_id_expiration_check_interval_ms: i32,
 
     pub log_retention_check_interval_ms: i64,
+    pub log_initial_task_delay_ms: i64,
+    pub log_flush_offset_checkpoint_interval_ms: i32,
     pub log_flush_scheduler_interval_ms: i64,
     pub metadata_log_max_record_bytes_between_snapshots: i64,
     /// 0 is no limit.
@@ -241,6 +243,8 @@ impl ServerConfig {
             producer_id_expiration_ms: layers.int("producer.id.expiration.ms"),
             producer_id_expiration_check_interval_ms: layers.int("producer.id.expiration.check.interval.ms"),
             log_retention_check_interval_ms: layers.long("log.retention.check.interval.ms"),
+            log_initial_task_delay_ms: layers.long("log.initial.task.delay.ms"),
+            log_flush_offset_checkpoint_interval_ms: layers.int("log.flush.offset.checkpoint.interval.ms"),
             log_flush_scheduler_interval_ms: layers.long("log.flush.scheduler.interval.ms"),
             metadata_log_max_record_bytes_between_snapshots: layers
                 .long("metadata.log.max.record.bytes.between.snapshots"),

@@ -16,7 +16,8 @@ use crate::metadata::is_internal;
 const HIGH_WATERMARK: i64 = -1;
 
 pub async fn handle(context: Context, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
-    let image = context.broker().image();
+    let broker = context.broker();
+    let image = broker.image();
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let named = context.broker().topic(&image, &TopicRef::Name(topic.name.0.clone()));
@@ -34,6 +35,9 @@ pub async fn handle(context: Context, request: DeleteRecordsRequest) -> DeleteRe
         }
         topics.push(DeleteRecordsTopicResult::default().with_name(topic.name).with_partitions(partitions));
     }
+    let (logs, now_ms) = (Arc::clone(broker.logs()), broker.clock.now_ms());
+    // What is answered is so after a crash as well. An error is told where checkpoints are kept, and tried again.
+    let _ = tokio::task::spawn_blocking(move || logs.note_starts(now_ms)).await;
     DeleteRecordsResponse::default().with_topics(topics)
 }
 

@@ -81,8 +81,8 @@ enum Engine {
 const TAILS_MAX_BYTES: usize = 32 << 20;
 /// A log that nobody has written to for so long keeps nothing in memory.
 const TAIL_IDLE_MS: i64 = 10_000;
-/// `log.flush.offset.checkpoint.interval.ms`
-const CHECKPOINT_INTERVAL_MS: i64 = 60_000;
+/// Once all logs together have more unflushed bytes, checkpoints are written at once: a recovery would read them all.
+const UNFLUSHED_TOTAL_MAX_BYTES: u64 = 1 << 30;
 /// A log with more unflushed bytes is flushed at the next checkpoint, so that a recovery never reads much more of it.
 const UNFLUSHED_MAX_BYTES: u64 = 64 << 20;
 /// Logs that nobody holds and that one round of upkeep puts away: a fraction of a second's work.
@@ -223,8 +223,10 @@ impl Logs {
     /// To be called every second or so, off the async threads: flushes what `flush.ms` has waited for, removes what was
     /// deleted, gives memory back, and writes checkpoints when it is time. Costs nothing for logs that nobody writes to.
     pub fn maintain(&self, now_ms: i64) {
+        let mut unflushed_bytes = 0;
         for log in self.shared.active() {
             log.rest(now_ms, TAIL_IDLE_MS);
+            unflushed_bytes += log.unflushed_bytes();
             if log.is_flush_due(now_ms) {
                 self.shared.worker.flush(&log);
             }
@@ -233,9 +235,12 @@ impl Logs {
         self.put_away_unused();
         engine.remove_doomed(now_ms);
         let last_ms = self.shared.checkpointed_ms.load(Ordering::Relaxed);
-        let is_due = now_ms.saturating_sub(last_ms) >= CHECKPOINT_INTERVAL_MS;
-        if is_due || self.shared.have_starts_moved.load(Ordering::Relaxed) {
+        let is_due = now_ms.saturating_sub(last_ms) >= engine.checkpoint_interval_ms()
+            || unflushed_bytes >= UNFLUSHED_TOTAL_MAX_BYTES;
+        if is_due {
             self.note_checkpoint(self.checkpoint(now_ms));
+        } else if self.shared.have_starts_moved.load(Ordering::Relaxed) {
+            self.note_checkpoint(self.note_starts(now_ms));
         }
     }
 
@@ -265,12 +270,10 @@ impl Logs {
     fn note_checkpoint(&self, outcome: Result<(), StorageError>) {
         let had_failed = self.shared.has_checkpoint_failed.swap(outcome.is_err(), Ordering::Relaxed);
         match outcome {
-            Err(error) => {
-                self.shared.have_starts_moved.store(true, Ordering::Relaxed);
-                if !had_failed {
-                    tracing::error!(%error, "could not write checkpoints; a recovery would read more");
-                }
+            Err(error) if !had_failed => {
+                tracing::error!(%error, "could not write checkpoints; a recovery would read more");
             }
+            Err(_) => {}
             Ok(()) if had_failed => tracing::info!("checkpoints are written again"),
             Ok(()) => {}
         }
@@ -278,20 +281,36 @@ impl Logs {
 
     /// Notes where each log starts and how far it is on the disk, which bounds what a start after a crash reads.
     pub fn checkpoint(&self, now_ms: i64) -> Result<(), StorageError> {
-        let Engine::Local(engine) = &self.shared.engine else { return Ok(()) };
         self.shared.checkpointed_ms.store(now_ms, Ordering::Relaxed);
+        let active = self.shared.active();
+        let unflushed_bytes: u64 = active.iter().map(|log| log.unflushed_bytes()).sum();
+        // All that are larger than half of the mean: what is left is less than half.
+        let many = unflushed_bytes >= UNFLUSHED_TOTAL_MAX_BYTES;
+        let mean = unflushed_bytes / active.len().max(1) as u64;
+        let most = if many { UNFLUSHED_MAX_BYTES.min(mean / 2) } else { UNFLUSHED_MAX_BYTES };
+        for log in active.iter().filter(|log| log.unflushed_bytes() > most) {
+            log.note_end();
+            // After an error its recovery point stays where it is, and the log says so itself.
+            flush(log);
+        }
+        self.note_starts(now_ms)
+    }
+
+    /// Notes where each log starts, so that a crash does not bring back what was deleted. Waits for the disk, but for no
+    /// flush of data.
+    pub fn note_starts(&self, now_ms: i64) -> Result<(), StorageError> {
+        let Engine::Local(engine) = &self.shared.engine else { return Ok(()) };
         self.shared.have_starts_moved.store(false, Ordering::Relaxed);
         for log in self.shared.active() {
-            if log.unflushed_bytes() > UNFLUSHED_MAX_BYTES {
-                log.note_end();
-                // Its recovery point stays where it is, and the log says so itself.
-                flush(&log);
-            }
             log.checkpoint(now_ms, TAIL_IDLE_MS, |home, checkpoint| {
                 engine.take_checkpoint(log.id(), home, checkpoint);
             });
         }
-        engine.write_checkpoints()
+        let outcome = engine.write_checkpoints();
+        if outcome.is_err() {
+            self.shared.have_starts_moved.store(true, Ordering::Relaxed);
+        }
+        outcome
     }
 
     /// A clean stop: everything is flushed and noted, so that the next start need look at nothing. The logs must

@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use common::*;
-use ottla_storage::{LogOptions, StorageError};
+use ottla_storage::{AppendContext, LogOptions, StorageError};
 
 fn small_segments() -> Arc<LogOptions> {
     Arc::new(LogOptions { segment_bytes: 1000, index_interval_bytes: 200, ..LogOptions::default() })
@@ -227,4 +227,43 @@ fn wait(commit: ottla_storage::Commit) {
             std::task::Poll::Pending => std::thread::park(),
         }
     }
+}
+
+#[test]
+fn a_start_that_was_noted_survives_a_crash() {
+    let dir = Directory::new("noted-start");
+    let logs = dir.logs();
+    let log = logs.log(&id("t", 0), &options());
+    logs.maintain(NOW); // the first checkpoint
+    log.append(batch(5, 1000), client()).unwrap();
+    log.set_start_offset(3, NOW).unwrap();
+    logs.note_starts(NOW).unwrap();
+    drop((log, logs));
+    let logs = dir.logs();
+    let log = logs.log(&id("t", 0), &options());
+    assert_eq!(log.start_offset().unwrap(), 3);
+}
+
+/// Flushes one by one while appends go on: what came in between counts for the next.
+#[test]
+fn flush_ms_counts_from_the_first_append_that_is_not_flushed() {
+    let dir = Directory::new("flush-ms");
+    let logs = dir.logs();
+    let options = Arc::new(LogOptions { flush_ms: 1000, ..LogOptions::default() });
+    let log = logs.log(&id("t", 0), &options);
+    let noted = || {
+        logs.checkpoint(NOW).unwrap();
+        let text = std::fs::read_to_string(dir.path().join("recovery-point-offset-checkpoint")).unwrap();
+        text.trim().rsplit(' ').next().unwrap().parse::<i64>().unwrap()
+    };
+    log.append(batch(2, 1000), client()).unwrap();
+    logs.maintain(NOW + 999);
+    assert_eq!(noted(), 0);
+    logs.maintain(NOW + 1000);
+    wait_until("the log is flushed", || noted() == 2);
+    log.append(batch(1, 1000), AppendContext { now_ms: NOW + 5000, ..client() }).unwrap();
+    logs.maintain(NOW + 5999);
+    assert_eq!(noted(), 2);
+    logs.maintain(NOW + 6000);
+    wait_until("the log is flushed", || noted() == 3);
 }

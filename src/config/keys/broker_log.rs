@@ -63,7 +63,7 @@ pub const LOG: &[Key] = &[
         "Number of records after which a partition is flushed to the disk, by default for all topics."),
     broker("log.flush.interval.ms", Long, None, Any, High, ClusterWide, Honoured,
         "Milliseconds after which a partition is flushed to the disk; log.flush.scheduler.interval.ms when not set."),
-    broker("log.flush.offset.checkpoint.interval.ms", Int, Some("60000"), AtLeast(0), High, ReadOnly, NoEffect,
+    broker("log.flush.offset.checkpoint.interval.ms", Int, Some("60000"), AtLeast(0), High, ReadOnly, Honoured,
         "Milliseconds between writes of the recovery points."),
     broker("log.flush.scheduler.interval.ms", Long, Some("9223372036854775807"), Any, High, ReadOnly, NoEffect,
         "Milliseconds between looks for partitions that are to be flushed."),

@@ -56,11 +56,13 @@ const METADATA_TOPIC: &str = "__cluster_metadata";
 pub struct LocalSettings {
     /// Files that are open at once.
     pub open_files_max: usize,
+    /// `log.flush.offset.checkpoint.interval.ms`
+    pub checkpoint_interval_ms: i64,
 }
 
 impl Default for LocalSettings {
     fn default() -> Self {
-        Self { open_files_max: 512 }
+        Self { open_files_max: 512, checkpoint_interval_ms: 60_000 }
     }
 }
 
@@ -68,6 +70,7 @@ impl Default for LocalSettings {
 pub(crate) struct LocalEngine {
     dirs: Vec<Dir>,
     files: Arc<OpenFiles>,
+    checkpoint_interval_ms: i64,
     placement: OnceLock<Arc<Placement>>,
     has_looked_for_doomed: AtomicBool,
 }
@@ -123,9 +126,14 @@ impl LocalEngine {
         Ok(Self {
             dirs: opened,
             files,
+            checkpoint_interval_ms: settings.checkpoint_interval_ms,
             placement: OnceLock::new(),
             has_looked_for_doomed: AtomicBool::new(false),
         })
+    }
+
+    pub fn checkpoint_interval_ms(&self) -> i64 {
+        self.checkpoint_interval_ms
     }
 
     /// Where logs belong, from now on.

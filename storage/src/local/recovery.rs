@@ -263,7 +263,9 @@ impl Recovery {
             // whose end is lost goes on at its start.)
             let has_gap = !is_active && self.store.next_offset < end && end > self.start_offset;
             let has_lost_end = has_gap && end > self.recovery_point && !self.may_have_gaps;
-            if !is_whole || has_lost_end {
+            // Nothing is missed where the next segment goes on: what was cut was room that had been reserved.
+            let is_cut_short = !is_whole && self.store.next_offset < end;
+            if is_cut_short || has_lost_end {
                 self.drop_after(at)?;
                 break;
             }
@@ -322,7 +324,13 @@ impl Recovery {
             tracing::warn!(%path, position, "a batch is not whole; producers that wrote behind it may be unknown");
             return Ok(true);
         }
-        tracing::warn!(%path, position, bytes, "the log ends in a batch that is not whole; it is cut there");
+        let is_reserved = scanner.bytes(position, 4096).map_err(failed)?.iter().all(|byte| *byte == 0);
+        match is_reserved {
+            true => tracing::info!(%path, position, bytes, "the log ends in zeros; they are cut off"),
+            false => {
+                tracing::warn!(%path, position, bytes, "the log ends in a batch that is not whole; it is cut there")
+            }
+        }
         // At once on the disk: batches that were whole behind it must not come back when others have been written here.
         file.set_size(position).and_then(|()| file.sync()).map_err(failed)?;
         segment.rolling.bytes = position;

@@ -43,6 +43,8 @@ impl Log {
         let State::Open(log) = &mut inner.state else { return Ok(()) };
         log.is_flush_queued = false;
         let (flush, upto) = (log.store.flush(), log.end_offset);
+        // What is appended from here on counts for the next one.
+        let taken_on = (log.unflushed_since_ms.take(), std::mem::take(&mut log.unflushed_bytes));
         let waiting = std::mem::take(&mut log.waiting);
         log.flushing = waiting.last().cloned();
         drop(inner);
@@ -51,6 +53,10 @@ impl Log {
         let mut inner = self.lock();
         if let State::Open(log) = &mut inner.state {
             log.flushed(upto, &outcome, &self.id);
+            if outcome.is_err() {
+                log.unflushed_since_ms = taken_on.0.or(log.unflushed_since_ms);
+                log.unflushed_bytes += taken_on.1;
+            }
         }
         drop(inner);
         for promise in waiting {

@@ -138,7 +138,7 @@ impl Forgetful {
         if self.list(Path::new("/data")).is_err() {
             self.disk.world().put_dir(Path::new("/data"));
         }
-        let settings = LocalSettings { open_files_max: 100 };
+        let settings = LocalSettings { open_files_max: 100, ..LocalSettings::default() };
         let engine = LocalEngine::on(Arc::new(self.clone()), vec!["/data".into()], vec![None], settings);
         Logs::on(engine.unwrap())
     }

@@ -25,7 +25,7 @@ fn logs(disk: &SimulatedDisk) -> Result<Logs, StorageError> {
     if disk.list(Path::new("/data")).is_err() {
         disk.world().put_dir(Path::new("/data"));
     }
-    let settings = LocalSettings { open_files_max: 5 };
+    let settings = LocalSettings { open_files_max: 5, ..LocalSettings::default() };
     let engine = LocalEngine::on(Arc::new(disk.clone()), vec!["/data".into()], vec![None], settings)?;
     Ok(Logs::on(engine))
 }

@@ -49,7 +49,7 @@ fn open(disk: &SimulatedDisk, setting: &Setting) -> Result<Logs, StorageError> {
     }
     let dirs = setting.dirs.iter().map(|dir| dir.into()).collect();
     let locks = setting.dirs.iter().map(|_| None).collect();
-    let settings = LocalSettings { open_files_max: 5 };
+    let settings = LocalSettings { open_files_max: 5, ..LocalSettings::default() };
     Ok(Logs::on(LocalEngine::on(Arc::new(disk.clone()), dirs, locks, settings)?))
 }
 
