@@ -10,7 +10,7 @@ Shows what the files of a log hold, as Kafka's dump-log does
 
   ottla log dump [options] PATH...
     PATH                    a .log, .index, .timeindex, .txnindex, .snapshot or .checkpoint file, or the directory of a
-                            partition: all of these in it, records of internal topics decoded
+                            partition: all of these in it; records of internal topics are decoded
     --files FILE,FILE...    the files, as Kafka's tool is told them
     --deep-iteration        each record, not only each batch
     --print-data-log        keys and values, too
@@ -160,9 +160,11 @@ impl Options {
             // Told as Kafka's tool is told: then it reads as that one does.
             self.decoder = Some(Decoder::STRINGS);
         }
-        if plain.iter().any(|path| path.is_dir()) && self.decoder.is_none() {
+        if self.decoder.is_none() {
+            // Records of internal topics are nothing without their decoder.
+            let in_dir = |path: &PathBuf| if path.is_dir() { path.join("x") } else { path.clone() };
             self.print_data_log |=
-                plain.iter().any(|path| Decoder::for_topic(&path.join("x")) != Decoder::STRINGS);
+                plain.iter().any(|path| Decoder::for_topic(&in_dir(path)) != Decoder::STRINGS);
         }
         self.deep_iteration |= self.print_data_log;
         self.targets = files.into_iter().chain(plain).collect();

@@ -8,6 +8,9 @@ use uuid::Uuid;
 
 use super::{Controller, CreateTopicsSettings, TopicError};
 
+/// Kafka's word for a directory that the broker has yet to choose.
+const UNASSIGNED_DIRECTORY: Uuid = Uuid::from_u128(1);
+
 impl Controller {
     /// The replicas of each partition that a new topic is to have.
     pub(super) fn assignments(
@@ -163,6 +166,7 @@ impl Controller {
     fn directory_of(&self, broker: i32) -> Uuid {
         match self.image.broker(broker).map(|broker| broker.directories.as_slice()) {
             Some([only]) => *only,
+            Some([_, ..]) => UNASSIGNED_DIRECTORY,
             _ => Uuid::nil(),
         }
     }

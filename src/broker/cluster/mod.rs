@@ -12,6 +12,8 @@ mod quorum;
 mod snapshot_file;
 mod takeover;
 #[cfg(test)]
+mod takeover_tests;
+#[cfg(test)]
 mod tests;
 mod writer;
 
