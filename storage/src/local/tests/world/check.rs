@@ -179,5 +179,14 @@ fn is_same(told: &AbortedTransaction, known: &AbortedTransaction, ledger: &Ledge
     // Of what began before a power cut, what lies between may be unknown.
     let is_stable_known = known.last_stable_offset >= ledger.known_from;
     let last_stable_offset = if is_stable_known { known.last_stable_offset } else { told.last_stable_offset };
-    AbortedTransaction { last_stable_offset, ..*known } == *told
+    // An index that was made anew begins with the first batch that compaction has left.
+    let skipped = known.first_offset..told.first_offset;
+    let is_of_skipped = |batch: &Written| {
+        batch.sent.is_some_and(|sent| sent.id == known.producer_id)
+            && skipped.contains(&batch.base_offset)
+            && !batch.records.is_empty()
+    };
+    let is_begin_right = !skipped.is_empty() && !ledger.written.iter().any(is_of_skipped);
+    let first_offset = if is_begin_right { told.first_offset } else { known.first_offset };
+    AbortedTransaction { last_stable_offset, first_offset, ..*known } == *told
 }
