@@ -243,6 +243,6 @@ impl Written {
         let left = records(batch);
         assert!(left.iter().all(|record| self.records.contains(record)), "at {at}: {left:?}");
         assert!(left.is_sorted_by_key(|record| record.offset), "at {at}");
-        assert!(!left.is_empty() || self.sent.is_some(), "an empty batch of nobody's at {at}");
+        // One without records tells a last sequence, or where a pass has ended.
     }
 }
