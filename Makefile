@@ -4,7 +4,7 @@
 CARGO ?= cargo
 BIN := target/release/ottla
 
-.PHONY: help run build test rust-test integration compose lint check bench image clean
+.PHONY: help run build test rust-test integration compose lint check bench soak image clean
 
 help:
 	@echo 'make run          build, and serve on port 9092 with the data in ./data'
@@ -14,6 +14,7 @@ help:
 	@echo 'make integration  only the stock clients'
 	@echo 'make compose      only the container, with docker-compose (starts a Docker engine where none answers)'
 	@echo 'make bench        the figures, beside the real Kafka in the same run'
+	@echo 'make soak         an hour of mixed load: nothing lost, nothing that grows (MINUTES=10 for less)'
 	@echo 'make image        the container image, from scratch'
 
 run: build
@@ -41,6 +42,9 @@ check: lint test
 
 bench: build
 	integration/bench
+
+soak: build
+	integration/soak --minutes $(or $(MINUTES),60)
 
 image:
 	docker/build

@@ -14,8 +14,6 @@ use super::Broker;
 use super::partition::Partition;
 use crate::metadata::Image;
 
-/// Kafka's first check after the start.
-const FIRST_CHECK_MS: i64 = 30_000;
 /// Logs that are not in use and are opened, looked at and put away again by one call.
 const LOGS_PER_CALL: usize = 1000;
 
@@ -42,12 +40,13 @@ const NEVER: u32 = u32::MAX - 1;
 const UNKNOWN: u32 = 0;
 
 impl Checks {
-    fn is_round_due(&mut self, now_ms: i64, interval_ms: i64) -> bool {
+    /// The first one comes `initial_ms` after the start, if not earlier.
+    fn is_round_due(&mut self, now_ms: i64, initial_ms: i64, interval_ms: i64) -> bool {
         let due_ms = self.next_round_ms;
         if due_ms.is_some_and(|due_ms| now_ms < due_ms) {
             return false;
         }
-        let wait_ms = if due_ms.is_none() { interval_ms.min(FIRST_CHECK_MS) } else { interval_ms };
+        let wait_ms = if due_ms.is_none() { interval_ms.min(initial_ms) } else { interval_ms };
         self.next_round_ms = Some(now_ms.saturating_add(wait_ms));
         due_ms.is_some()
     }
@@ -129,8 +128,10 @@ impl RetentionChecks {
 impl Broker {
     /// Drops what is too old or too much, in every log that has files: also in those that nobody has used since the start.
     pub(super) fn apply_retention(&self, now_ms: i64) {
-        let interval_ms = self.config().log_retention_check_interval_ms;
-        let is_round_due = self.retention_checks.lock().is_round_due(now_ms, interval_ms);
+        let config = self.config();
+        let (initial_ms, interval_ms) =
+            (config.log_initial_task_delay_ms, config.log_retention_check_interval_ms);
+        let is_round_due = self.retention_checks.lock().is_round_due(now_ms, initial_ms, interval_ms);
         let image = self.image();
         if is_round_due {
             for partition in self.partitions.all() {
@@ -202,8 +203,9 @@ mod tests {
     #[test]
     fn the_first_check_comes_soon_and_the_others_at_their_interval() {
         let mut checks = Checks::default();
-        let due: Vec<_> =
-            [0, 29_999, 30_000, 30_001, 329_999, 330_000].map(|now| checks.is_round_due(now, 300_000)).into();
+        let due: Vec<_> = [0, 29_999, 30_000, 30_001, 329_999, 330_000]
+            .map(|now| checks.is_round_due(now, 30_000, 300_000))
+            .into();
         assert_eq!(due, [false, false, true, false, false, true]);
     }
 

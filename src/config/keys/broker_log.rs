@@ -73,7 +73,7 @@ pub const LOG: &[Key] = &[
         "Bytes of log between two entries of its offset index, by default for all topics."),
     broker("log.index.size.max.bytes", Int, Some("10485760"), AtLeast(4), Medium, ClusterWide, Honoured,
         "Largest size, in bytes, of an offset index, by default for all topics."),
-    internal("log.initial.task.delay.ms", Long, Some("30000"), AtLeast(0), Low, ReadOnly, NoEffect,
+    internal("log.initial.task.delay.ms", Long, Some("30000"), AtLeast(0), Low, ReadOnly, Honoured,
         "Milliseconds before the background work on logs first runs."),
     broker("log.local.retention.bytes", Long, Some("-2"), AtLeast(-2), Medium, ClusterWide, NotYet,
         "Bytes of a tiered partition that stay on the local disk, by default for all topics; -2 means as retention.bytes."),
