@@ -109,7 +109,13 @@ impl Controller {
 }
 
 fn keep(others: &mut imbl::OrdMap<String, Arc<MetadataRecord>>, key: String, record: &MetadataRecord) {
-    others.insert(key, Arc::new(record.clone()));
+    others.insert(key, Arc::new(owned(record)));
+}
+
+/// In bytes of its own: what was decoded is made of slices that keep their whole batch in memory.
+fn owned(record: &MetadataRecord) -> MetadataRecord {
+    let copied = record.encode(record.versions().max).ok().and_then(|bytes| MetadataRecord::decode(bytes).ok());
+    copied.map_or_else(|| record.clone(), |(copy, _)| copy)
 }
 
 fn topic_records(topic: &Topic) -> impl Iterator<Item = MetadataRecord> {

@@ -2,11 +2,11 @@
 //! footer. A file that is there is whole, since it gets its name last.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use ottla_protocol::batch::{BatchBuilder, Batches, Records};
+use ottla_protocol::batch::{BatchBuilder, RecordBatch, Records};
 use ottla_protocol::record_formats::control::{SnapshotFooterRecord, SnapshotHeaderRecord};
 use ottla_protocol::record_formats::{ControlRecord, MetadataRecord};
 
@@ -126,10 +126,10 @@ pub(super) enum Entry {
 
 /// The snapshot's records, one by one. An error for anything that is not a whole snapshot.
 pub(super) fn read(path: &Path, mut each: impl FnMut(Entry) -> Result<(), String>) -> Result<(), String> {
-    let bytes = Bytes::from(fs::read(path).map_err(|error| error.to_string())?);
+    let mut file = BatchFile::open(path).map_err(|error| error.to_string())?;
     let mut has_footer = false;
-    for batch in Batches::new(bytes) {
-        let batch = batch.map_err(|error| error.to_string())?;
+    while let Some(bytes) = file.next_batch().map_err(|error| error.to_string())? {
+        let batch = RecordBatch::parse(&bytes).map_err(|error| error.to_string())?;
         if !batch.is_crc_valid() {
             return Err(format!("the batch at offset {} is damaged", batch.base_offset));
         }
@@ -148,6 +148,38 @@ pub(super) fn read(path: &Path, mut each: impl FnMut(Entry) -> Result<(), String
         }
     }
     if has_footer { Ok(()) } else { Err("the end is missing".into()) }
+}
+
+/// A file of batches, of which one at a time is in memory: a million partitions make a large file.
+struct BatchFile {
+    file: BufReader<File>,
+    /// Bytes that were not read yet.
+    left: u64,
+}
+
+/// Base offset and length.
+const BATCH_PREFIX_BYTES: usize = 12;
+
+impl BatchFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let left = file.metadata()?.len();
+        Ok(BatchFile { file: BufReader::new(file), left })
+    }
+
+    /// The next whole batch; nothing at the end, or when what is left is none.
+    fn next_batch(&mut self) -> io::Result<Option<Bytes>> {
+        let Some(left) = self.left.checked_sub(BATCH_PREFIX_BYTES as u64) else { return Ok(None) };
+        let mut prefix = [0; BATCH_PREFIX_BYTES];
+        self.file.read_exact(&mut prefix)?;
+        let length = prefix[8..].iter().fold(0, |length, byte| length << 8 | u64::from(*byte));
+        let Some(left) = left.checked_sub(length) else { return Ok(None) };
+        self.left = left;
+        let mut batch = vec![0; BATCH_PREFIX_BYTES + length as usize]; // no more than the file has
+        batch[..BATCH_PREFIX_BYTES].copy_from_slice(&prefix);
+        self.file.read_exact(&mut batch[BATCH_PREFIX_BYTES..])?;
+        Ok(Some(Bytes::from(batch)))
+    }
 }
 
 fn control_batch(base_offset: i64, frame: &Frame<'_>) -> BatchBuilder {
