@@ -114,7 +114,8 @@ fn keep(others: &mut imbl::OrdMap<String, Arc<MetadataRecord>>, key: String, rec
 
 /// In bytes of its own: what was decoded is made of slices that keep their whole batch in memory.
 fn owned(record: &MetadataRecord) -> MetadataRecord {
-    let copied = record.encode(record.versions().max).ok().and_then(|bytes| MetadataRecord::decode(bytes).ok());
+    let copied =
+        record.encode(record.versions().max).ok().and_then(|bytes| MetadataRecord::decode(bytes).ok());
     copied.map_or_else(|| record.clone(), |(copy, _)| copy)
 }
 

@@ -36,6 +36,9 @@ pub(crate) struct LocalStore {
     unsynced_snapshots: Vec<i64>,
     /// What `leader-epoch-checkpoint` should say and does not yet.
     unwritten_epochs: Option<String>,
+    /// The directory was made here, and there are no epochs in it yet.
+    has_new_dir: bool,
+    are_epochs_unsynced: bool,
     /// Files were made since the directory was synced.
     pub(super) is_dir_dirty: bool,
     in_doubt: Arc<InDoubt>,
@@ -53,6 +56,8 @@ impl LocalStore {
             unfinished: None,
             unsynced_snapshots: Vec::new(),
             unwritten_epochs: None,
+            has_new_dir: false,
+            are_epochs_unsynced: false,
             is_dir_dirty: false,
             in_doubt: Arc::default(),
         }
@@ -66,14 +71,16 @@ impl LocalStore {
             segment.txn_index.doubt();
         }
         self.unsynced_snapshots.extend(snapshots.iter().filter(|offset| **offset >= flushed_to));
-        self.is_dir_dirty = true;
+        (self.is_dir_dirty, self.are_epochs_unsynced) = (true, true);
     }
 
-    fn create_dir(&self) -> Result<(), StorageError> {
+    fn create_dir(&mut self) -> Result<(), StorageError> {
         let disk = self.files.disk();
         let failed = |error| StorageError::io("create", &self.dir, error);
         disk.create_dir(&self.dir).map_err(failed)?;
-        partition_metadata::write(disk, &self.dir, self.id.topic_id).map_err(failed)
+        partition_metadata::write(disk, &self.dir, self.id.topic_id).map_err(failed)?;
+        self.has_new_dir = true;
+        Ok(())
     }
 
     /// Begins a segment, and seals the one before it.
@@ -179,9 +186,15 @@ impl LocalStore {
 
     fn write_epochs(&mut self) -> Result<(), StorageError> {
         let Some(text) = &self.unwritten_epochs else { return Ok(()) };
-        let path = self.dir.join(EPOCHS_FILE);
-        write_whole(self.files.disk(), &path, text.as_bytes())
-            .map_err(|error| StorageError::io("write", &path, error))?;
+        let (disk, path) = (self.files.disk(), self.dir.join(EPOCHS_FILE));
+        // The first ones need no sync of their own: until the first flush, which syncs them, all of them are in batches that
+        // a recovery reads. Waiting for the disk here is what a new log would take most of its time for.
+        let written = match self.has_new_dir {
+            true => write_first(disk, &path, text.as_bytes()),
+            false => write_whole(disk, &path, text.as_bytes()),
+        };
+        written.map_err(|error| StorageError::io("write", &path, error))?;
+        self.are_epochs_unsynced |= std::mem::take(&mut self.has_new_dir);
         (self.unwritten_epochs, self.is_dir_dirty) = (None, true);
         Ok(())
     }
@@ -294,6 +307,10 @@ impl LogStore for LocalStore {
             let file = CachedFile::new(segment_path(&self.dir, offset, ".snapshot"));
             to_sync.push(ToSync { file, written: Written::Hints });
         }
+        if std::mem::take(&mut self.are_epochs_unsynced) {
+            let file = CachedFile::new(self.dir.join(EPOCHS_FILE));
+            to_sync.push(ToSync { file, written: Written::Hints });
+        }
         let dir = self.dir.clone();
         let job = SyncJob {
             to_sync,
@@ -312,7 +329,7 @@ impl LogStore for LocalStore {
             active.note_max_timestamp(&self.files);
             active.trim(&self.files);
         }
-        are_epochs_written && self.segments.iter().all(Segment::is_settled)
+        are_epochs_written && self.unfinished.is_none() && self.segments.iter().all(Segment::is_settled)
     }
 
     fn note(&mut self, note: Note<'_>) -> Result<(), StorageError> {
@@ -347,6 +364,12 @@ impl LogStore for LocalStore {
             }
         }
     }
+}
+
+/// Of a file that is not there yet, or else as `write_whole`.
+fn write_first(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = disk.open(path, Create::IfMissing)?;
+    if file.size()? == 0 { file.write_at(bytes, 0) } else { write_whole(disk, path, bytes) }
 }
 
 /// Without a sync, which comes with the next flush: it has a CRC, and until then an older one does as well.
