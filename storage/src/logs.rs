@@ -390,6 +390,7 @@ impl Shared {
                 end_offset: 0,
                 recovery_point: 0,
                 cleaned_to: None,
+                has_gaps: false,
                 snapshot_offset: 0,
                 producers: Producers::default(),
                 epochs: Epochs::default(),

@@ -61,10 +61,12 @@ pub(crate) fn read_cleaned(disk: &dyn Disk, dir: &Path) -> CleanedOffsets {
     offsets.into_iter().collect()
 }
 
-/// Replaces it, all or nothing. An old one does no harm.
+/// Replaces it, all or nothing. Afterwards a power cut cannot bring the old one back: a log without an entry is taken to
+/// have no gaps.
 pub(crate) fn write_cleaned(disk: &dyn Disk, dir: &Path, cleaned: &CleanedOffsets) -> io::Result<()> {
     let offsets = cleaned.iter().map(|(log, offset)| (log, *offset));
-    write_whole(disk, &dir.join(CLEANED), encode(offsets.collect()).as_bytes())
+    write_whole(disk, &dir.join(CLEANED), encode(offsets.collect()).as_bytes())?;
+    disk.sync_dir(dir)
 }
 
 /// Replaces the files, each all or nothing. Afterwards a power cut cannot bring the old ones back.

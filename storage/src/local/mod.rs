@@ -160,7 +160,15 @@ impl LocalEngine {
         let may_have_gaps = options.cleanup_compact || cleaned_to.is_some();
         let opened =
             recovery::open(id, path, self.files.clone(), checkpoint, dir.was_clean, may_have_gaps, options)?;
-        Ok(Opened { home, cleaned_to, ..opened })
+        if opened.has_gaps && cleaned_to.is_none() {
+            // For a start that finds another `cleanup.policy`, and must not take the gaps for losses.
+            dir.note_cleaned(id, opened.start_offset, self.files.disk())?;
+        }
+        Ok(Opened {
+            home,
+            cleaned_to: cleaned_to.or(opened.has_gaps.then_some(opened.start_offset)),
+            ..opened
+        })
     }
 
     /// Notes where a compaction of the log has ended.

@@ -57,6 +57,7 @@ pub(crate) fn open(
         start_offset: checkpoint.start_offset,
         index_interval: options.index_interval_bytes,
         may_have_gaps,
+        has_gaps: false,
     };
     recovery.list()?;
     recovery.load_epochs();
@@ -98,6 +99,8 @@ struct Recovery {
     index_interval: u32,
     /// Compaction may have removed batches anywhere.
     may_have_gaps: bool,
+    /// It has one where without compaction something would be lost.
+    has_gaps: bool,
 }
 
 impl Recovery {
@@ -262,7 +265,9 @@ impl Recovery {
             // A power cut may lose the end of a file and keep the next file. (Before the log's start nothing is missed: a log
             // whose end is lost goes on at its start.)
             let has_gap = !is_active && self.store.next_offset < end && end > self.start_offset;
-            let has_lost_end = has_gap && end > self.recovery_point && !self.may_have_gaps;
+            let is_unsure = has_gap && end > self.recovery_point;
+            let has_lost_end = is_unsure && !self.may_have_gaps;
+            self.has_gaps |= is_unsure;
             // Nothing is missed where the next segment goes on: what was cut was room that had been reserved.
             let is_cut_short = !is_whole && self.store.next_offset < end;
             if is_cut_short || has_lost_end {
@@ -381,6 +386,7 @@ impl Recovery {
             end_offset,
             recovery_point: self.flushed_to.min(end_offset),
             cleaned_to: None,
+            has_gaps: self.has_gaps,
             snapshot_offset: self.snapshot_offset,
             producers: self.producers,
             epochs: self.epochs,

@@ -146,6 +146,10 @@ impl Log {
             // A newer record must not get lost when the older one that it stands in for is gone.
             self.flush()?;
         }
+        if self.with(|log, _| Ok(log.cleaned_to.is_none()))? {
+            // From here on a start must not take gaps for losses, whatever `cleanup.policy` is then.
+            self.note_cleaned(range.first_dirty_offset)?;
+        }
         Ok(Some(Plan { range, limits: *limits, options, now_ms }))
     }
 
@@ -223,7 +227,7 @@ impl OpenLog {
         if cleaned_to > end || !options.cleanup_delete {
             tracing::warn!(log = %id, cleaned_to, start, end, "compaction begins anew at the log's start");
         }
-        self.cleaned_to = Some(start);
+        self.cleaned_to = self.cleaned_to.map(|_| start);
         start
     }
 

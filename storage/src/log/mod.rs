@@ -43,6 +43,8 @@ pub(crate) struct Opened {
     pub recovery_point: i64,
     /// Where the last compaction ended, when there was one.
     pub cleaned_to: Option<i64>,
+    /// Offsets are missing behind the recovery point, and nothing is wrong with that.
+    pub has_gaps: bool,
     /// Of the snapshot that `producers` was built from.
     pub snapshot_offset: i64,
     pub producers: Producers,
