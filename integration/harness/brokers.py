@@ -40,6 +40,13 @@ for kind in ("consumer", "share", "streams"):
         SETTINGS[f"group.{kind}.{key}"] = SETTINGS[f"group.{kind}.min.{key}"] = value
 
 
+# Where Ottla must keep what it does not enforce, Kafka enforces it and lets everyone in.
+AUTHORIZER = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": "User:ANONYMOUS",
+}
+
+
 class BrokerError(Exception):
     """A broker did not start or stop."""
 
@@ -51,15 +58,16 @@ class Broker:
         self.dir = Path(directory)
         about = json.loads((self.dir / "broker.json").read_text())
         self.kind, self.port, self.binary = about["kind"], about["port"], about["binary"]
+        self.next_kind = about["next_kind"]
         self.data, self.log, self.pid_file = self.dir / "data", self.dir / "broker.log", self.dir / "pid"
         self.bootstrap = f"127.0.0.1:{self.port}"
 
     @classmethod
-    def create(cls, kind, directory):
-        """Makes the directory of a new broker."""
+    def create(cls, kind, directory, next_kind=None):
+        """Makes the directory of a new broker. `next_kind` is what serves it after a hop, and hops back."""
         directory = Path(directory)
         directory.mkdir(parents=True)
-        about = {"kind": kind, "port": free_port(), "binary": str(places.OTTLA)}
+        about = {"kind": kind, "next_kind": next_kind, "port": free_port(), "binary": str(places.OTTLA)}
         (directory / "broker.json").write_text(json.dumps(about))
         ctl = directory / "ctl"
         ctl.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{places.INTEGRATION}/run" --ctl "{directory}" "$@"\n')
@@ -103,6 +111,27 @@ class Broker:
     def restart(self):
         self.stop()
         self.start()
+
+    def hop(self):
+        """Stops, and lets the other kind of broker serve the directory."""
+        self.stop()
+        self.start_next()
+
+    def hop_kill9(self):
+        """The same with SIGKILL."""
+        self.kill9()
+        self.start_next()
+
+    def start_next(self):
+        path = self.dir / "broker.json"
+        self.kind, self.next_kind = self.next_kind, self.kind
+        about = json.loads(path.read_text())
+        path.write_text(json.dumps({**about, "kind": self.kind, "next_kind": self.next_kind}))
+        self.start()
+
+    def is_ottlas(self):
+        """Whether Ottla has written to the directory."""
+        return "ottla" in (self.kind, self.next_kind)
 
     def signal(self, number):
         pid = self.pid()
@@ -154,6 +183,7 @@ class Broker:
             "controller.listener.names": "CONTROLLER",
             "log.dirs": self.data,
             **SETTINGS,
+            **(AUTHORIZER if self.next_kind else {}),
         }
         properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         done = subprocess.run(
@@ -169,7 +199,7 @@ def ctl(directory, action, *words):
     """What a scenario asks of its broker through $BROKER_CTL."""
     actions = {
         "start": Broker.start, "stop": Broker.stop, "restart": Broker.restart, "kill9": Broker.kill9,
-        "memory": Broker.memory, "dump": Broker.dump,
+        "memory": Broker.memory, "dump": Broker.dump, "hop": Broker.hop, "hop-kill9": Broker.hop_kill9,
     }
     if action not in actions:
         print(f"ctl: {action!r} is none of {', '.join(actions)}", file=sys.stderr)
@@ -238,7 +268,8 @@ def is_alive(pid):
     """Whether a process runs; one that ended and was not waited for does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return state not in "ZX"
+        # The first thread may be gone while others still hold the sockets.
+        return state not in "ZX" or len(os.listdir(f"/proc/{pid}/task")) > 1
     except (FileNotFoundError, ProcessLookupError):
         pass
     if Path("/proc/self").exists():

@@ -16,7 +16,9 @@ from harness import brokers, clients, dumplog, places
 from harness.brokers import Broker, BrokerError, tail
 
 # These stop, kill, starve or reconfigure their broker, so each has one of its own.
-OWN_BROKER = {"restart", "kill9", "eos-kill9", "bad-input", "compaction"}
+OWN_BROKER = {"restart", "kill9", "eos-kill9", "bad-input", "compaction", "data-directory"}
+# Kafka begins, and hands its directory to the broker that is tested.
+SHARED_DIRECTORY = {"data-directory"}
 
 
 def main(words):
@@ -158,6 +160,8 @@ class Run:
     def broker(self, kind, place, scenario):
         """The broker for a scenario: its own, or the one that all share (anew when it died)."""
         if scenario in OWN_BROKER:
+            if scenario in SHARED_DIRECTORY:
+                return self.start("kafka", place / kind, next_kind=kind)
             return self.start(kind, place / kind)
         with self.shared_lock:
             if kind in self.unusable:
@@ -172,8 +176,8 @@ class Run:
                 raise
             return self.shared[kind]
 
-    def start(self, kind, directory):
-        broker = Broker.create(kind, directory)
+    def start(self, kind, directory, next_kind=None):
+        broker = Broker.create(kind, directory, next_kind)
         self.started.append(broker)
         broker.start()
         return broker
@@ -196,7 +200,7 @@ class Run:
         # Of bad input, the reference too stores batches that its dump-log then complains of.
         written = [
             broker for broker in self.started
-            if broker.kind == "ottla" and broker.data.exists() and broker.dir.parent.name != "bad-input"
+            if broker.is_ottlas() and broker.data.exists() and broker.dir.parent.name != "bad-input"
         ]
         with ThreadPoolExecutor(self.options.jobs) as pool:
             list(pool.map(self.check_files_of, written))

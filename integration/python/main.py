@@ -8,6 +8,7 @@ import admin  # noqa: E402
 import bad_input  # noqa: E402
 import bad_state  # noqa: E402
 import compaction  # noqa: E402
+import data_directory  # noqa: E402
 import docs  # noqa: E402
 import durability  # noqa: E402
 import exactly_once  # noqa: E402
@@ -17,7 +18,7 @@ import reading  # noqa: E402
 import transactions  # noqa: E402
 import writing  # noqa: E402
 
-MODULES = (writing, reading, groups, admin, durability, docs, bad_input, transactions, exactly_once, new_protocol, bad_state, compaction)
+MODULES = (writing, reading, groups, admin, durability, docs, bad_input, transactions, exactly_once, new_protocol, bad_state, compaction, data_directory)
 
 name = sys.argv[1]
 for module in MODULES:
