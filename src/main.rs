@@ -10,6 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
+/// The same number on all systems that this runs on.
+const SIGXFSZ: i32 = 25;
+
 fn main() -> ExitCode {
     let started = clock::monotonic();
     let command = match cli::parse(std::env::args().skip(1)) {
@@ -102,6 +105,8 @@ async fn serve_until_told(
     // Asked for first: a signal during the start must not kill a broker that has begun to write.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // A file may have a largest size (ulimit -f): then a write is to fail, and not the process.
+    let _too_large = signal(SignalKind::from_raw(SIGXFSZ))?;
     let loaded = serve.load(environment())?;
     for warning in &loaded.warnings {
         warn!("{warning}");
@@ -123,11 +128,22 @@ async fn serve_until_told(
         running.bootstrap_servers(),
         started.elapsed().as_millis()
     );
-    tokio::select! {
-        _ = terminate.recv() => info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => info!("SIGINT: stopping"),
+    let failure = tokio::select! {
+        _ = terminate.recv() => {
+            info!("SIGTERM: stopping");
+            None
+        }
+        _ = interrupt.recv() => {
+            info!("SIGINT: stopping");
+            None
+        }
+        why = running.failed() => Some(why),
+    };
+    let stopped = running.stop().await;
+    if let Some(why) = failure {
+        return Err(why.into());
     }
-    running.stop().await?;
+    stopped?;
     match serve.memory {
         true => info!("stopped"),
         false => info!("stopped, everything is on the disk"),

@@ -92,15 +92,17 @@ impl Builder {
         let listeners = bind(&config).await?;
         let limits = limits(&config, Admission::new(&config).await.map_err(StartError::Listener)?);
         let (logs, cluster) = open(&config, loaded.cluster_id, self.memory, &self.clock).await?;
-        cluster.register_broker(registration(&config, &cluster, &listeners)).await?;
+        cluster.place_logs(&logs);
+        cluster.register_broker(registration(&config, &cluster, &logs, &listeners)).await?;
         let endpoint = listeners.first().map(Listener::endpoint).ok_or(StartError::NoListener)?;
 
         let broker = Broker::new(Arc::clone(&config), self.clock, cluster, logs);
         topics::create(&broker, &loaded.create_topics).await?;
         let (stop, stopping) = watch::channel(false);
         let serving = tokio::spawn(server::run(Arc::clone(&broker), listeners, limits, stopping.clone()));
-        let upkeep = tokio::spawn(upkeep(Arc::clone(&broker), stopping));
-        Ok(Running { broker, endpoint, stop, serving, upkeep })
+        let (fail, failure) = watch::channel(None);
+        let upkeep = tokio::spawn(upkeep(Arc::clone(&broker), stopping, fail));
+        Ok(Running { broker, endpoint, stop, serving, upkeep, failure })
     }
 }
 
@@ -111,6 +113,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
     upkeep: JoinHandle<()>,
+    failure: watch::Receiver<Option<String>>,
 }
 
 impl Running {
@@ -121,6 +124,16 @@ impl Running {
 
     pub fn broker(&self) -> &Arc<Broker> {
         &self.broker
+    }
+
+    /// Ends when this broker cannot go on, and says why. It has to be stopped then.
+    pub async fn failed(&self) -> String {
+        let mut failure = self.failure.clone();
+        match failure.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            // It is being stopped: nothing fails any more.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Answers what has been accepted, closes the connections, flushes, and ends.
@@ -267,14 +280,19 @@ fn open_local(
         cluster_id,
     };
     cluster::examine(&given).map_err(StartError::DataDir)?;
-    let open = |dirs| Logs::local(dirs, local_settings(config)).map(Arc::new).map_err(StartError::Storage);
-    let logs = open(config.log_dirs.clone())?;
-    let metadata_logs = match config.log_dirs.contains(&config.metadata_log_dir) {
-        true => Arc::clone(&logs),
-        false => open(vec![config.metadata_log_dir.clone()])?,
+    let open = |dirs, metadata_dir| {
+        let settings = LocalSettings { metadata_dir, ..local_settings(config) };
+        Logs::local(dirs, settings).map(Arc::new).map_err(StartError::Storage)
+    };
+    let metadata_dir = config.log_dirs.iter().position(|dir| *dir == config.metadata_log_dir);
+    let logs = open(config.log_dirs.clone(), metadata_dir)?;
+    let metadata_logs = match metadata_dir {
+        Some(_) => Arc::clone(&logs),
+        None => open(vec![config.metadata_log_dir.clone()], Some(0))?,
     };
     let identity = cluster::prepare(&given).map_err(StartError::DataDir)?;
     let cluster = Cluster::open(identity, cluster_settings(config), metadata_logs, clock)?;
+    cluster.begin_directories(&logs);
     Ok((logs, cluster))
 }
 
@@ -302,7 +320,12 @@ fn cluster_settings(config: &Arc<ServerConfig>) -> ClusterSettings {
     }
 }
 
-fn registration(config: &ServerConfig, cluster: &Cluster, listeners: &[Listener]) -> RegisterBroker {
+fn registration(
+    config: &ServerConfig,
+    cluster: &Cluster,
+    logs: &Logs,
+    listeners: &[Listener],
+) -> RegisterBroker {
     let endpoints = listeners
         .iter()
         .map(|listener| {
@@ -320,7 +343,7 @@ fn registration(config: &ServerConfig, cluster: &Cluster, listeners: &[Listener]
         incarnation_id: clock::random_id(),
         endpoints,
         rack: config.rack.clone().map(StrBytes::from_string),
-        directories: cluster.directory_ids().to_vec(),
+        directories: cluster.directories(logs),
     }
 }
 
@@ -343,7 +366,7 @@ fn limits(config: &ServerConfig, admission: Admission) -> Limits {
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// What the logs need from time to time: flushes that are due, retention, files of deleted topics.
-async fn upkeep(broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
+async fn upkeep(broker: Arc<Broker>, mut stop: watch::Receiver<bool>, fail: watch::Sender<Option<String>>) {
     let searching = Arc::clone(&broker);
     if let Err(error) = tokio::task::spawn_blocking(move || searching.settle_strays()).await {
         warn!(%error, "the search for deleted topics' logs failed");
@@ -355,6 +378,9 @@ async fn upkeep(broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
         tokio::select! {
             _ = ticks.tick() => {}
             () = server::stopped(&mut stop) => return,
+        }
+        if let Err(why) = broker.check_log_dirs().await {
+            fail.send_replace(Some(why));
         }
         let broker = Arc::clone(&broker);
         let done = tokio::task::spawn_blocking(move || broker.maintain()).await;

@@ -44,6 +44,42 @@ impl Broker {
         Ok(dirs)
     }
 
+    /// Takes directories out of use that have failed since the last call. An error says why this broker cannot go on.
+    pub async fn check_log_dirs(&self) -> Result<(), String> {
+        let offline = self.logs().offline_dirs();
+        let ids = self.cluster.directory_ids();
+        let (node_id, image) = (self.node_id(), self.image());
+        let registered =
+            image.broker(node_id).map(|broker| broker.directories.as_slice()).unwrap_or_default();
+        let is_new = |at: &usize| ids.get(*at).is_some_and(|id| registered.contains(id));
+        let failed: Vec<usize> = offline.iter().map(|(at, _)| *at).filter(is_new).collect();
+        if offline.len() == ids.len() && !offline.is_empty() {
+            return Err("all log directories have failed".to_owned());
+        }
+        if let Some(why) = self.cluster.metadata_failure() {
+            return Err(why);
+        }
+        if failed.is_empty() {
+            return Ok(());
+        }
+        match self.cluster.directories_failed(&failed).await {
+            Ok(()) => self.directories_failed(),
+            // At the next call.
+            Err(error) => warn!(%error, "the failed log directories could not be noted"),
+        }
+        Ok(())
+    }
+
+    /// Whoever waits for something that lies in a failed directory asks again, and is told.
+    fn directories_failed(&self) {
+        for partition in self.partitions.all() {
+            partition.wake();
+        }
+        self.groups.unload();
+        self.transactions.unload();
+        self.share_states.unload();
+    }
+
     /// Finishes deletions that a crash cut short, and sets aside other logs whose topic the metadata does not know, as Kafka
     /// does. Reads the disk.
     pub fn settle_strays(&self) {

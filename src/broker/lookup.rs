@@ -71,6 +71,10 @@ impl Broker {
         current_leader_epoch: i32,
     ) -> Result<Led, LookupError> {
         let placed = topic.partition(index).ok_or(LookupError::UnknownTopicOrPartition)?;
+        if placed.leader != self.node_id() && image.is_directory_offline(placed, self.node_id()) {
+            let dir = format!("of {}-{index}", topic.name.as_str());
+            return Err(LookupError::Storage(StorageError::Offline { dir }));
+        }
         let leader_epoch = placed.leader_epoch;
         if current_leader_epoch >= 0 && current_leader_epoch < leader_epoch {
             return Err(LookupError::FencedLeaderEpoch);

@@ -96,8 +96,8 @@ impl Page<'_> {
             .map(|(index, partition)| {
                 let seen = see(self.image, partition);
                 let ids = |ids: &[i32]| Some(ids.iter().map(|id| BrokerId(*id)).collect());
+                // Without a leader it is no error here, as it is in Metadata.
                 DescribeTopicPartitionsResponsePartition::default()
-                    .with_error_code(seen.error.code())
                     .with_partition_index(index as i32)
                     .with_leader_id(seen.leader)
                     .with_leader_epoch(partition.leader_epoch)

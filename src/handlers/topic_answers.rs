@@ -58,12 +58,13 @@ pub fn see(image: &Image, partition: &Partition) -> Seen {
     let ids = |ids: &[i32]| ids.iter().map(|id| BrokerId(*id)).collect();
     let is_alive = |id: i32| image.broker(id).is_some_and(|broker| !broker.fenced);
     let membership = &partition.membership;
+    let is_offline = |id: i32| !is_alive(id) || image.is_directory_offline(partition, id);
     let has_leader = is_alive(partition.leader);
     Seen {
         error: if has_leader { ErrorCode::None } else { ErrorCode::LeaderNotAvailable },
         leader: BrokerId(if has_leader { partition.leader } else { UNKNOWN_LEADER }),
         replicas: ids(&membership.replicas),
         isr: ids(&membership.isr),
-        offline: membership.replicas.iter().filter(|id| !is_alive(**id)).map(|id| BrokerId(*id)).collect(),
+        offline: membership.replicas.iter().filter(|id| is_offline(**id)).map(|id| BrokerId(*id)).collect(),
     }
 }

@@ -7,7 +7,7 @@ use ottla_protocol::record_formats::metadata::{
 };
 use uuid::Uuid;
 
-use super::{Controller, Endpoint, FEATURES, Outcome, Partition};
+use super::{BrokerDirectories, Controller, Endpoint, FEATURES, Outcome, Partition};
 
 /// What a broker says of itself when it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct RegisterBroker {
     pub incarnation_id: Uuid,
     pub endpoints: Vec<Endpoint>,
     pub rack: Option<StrBytes>,
-    pub directories: Vec<Uuid>,
+    pub directories: BrokerDirectories,
 }
 
 impl Controller {
@@ -37,21 +37,31 @@ impl Controller {
             features: supported_features(),
             rack,
             fenced: true,
-            log_dirs: directories,
+            log_dirs: directories.online.clone(),
             ..Default::default()
         };
         let unfenced =
             BrokerRegistrationChangeRecord { broker_id, broker_epoch, fenced: -1, ..Default::default() };
         let mut records: Vec<MetadataRecord> = vec![registration.into(), unfenced.into()];
-        records.extend(self.elections(broker_id).map(MetadataRecord::from));
+        let is_lost = |topic_id: Uuid, index: i32, partition: &Partition| {
+            directories.is_lost(broker_id, topic_id, index, partition)
+        };
+        records.extend(self.assign_directories(broker_id, &directories));
+        records.extend(self.without_leader(broker_id, is_lost));
+        records.extend(self.elections(broker_id, is_lost).map(MetadataRecord::from));
         Outcome { response: broker_epoch, records }
     }
 
     /// KRaft's own elections on the return of a broker: a clean shutdown leaves partitions without a leader.
-    fn elections(&self, broker_id: i32) -> impl Iterator<Item = PartitionChangeRecord> {
+    fn elections(
+        &self,
+        broker_id: i32,
+        is_lost: impl Fn(Uuid, i32, &Partition) -> bool + Copy,
+    ) -> impl Iterator<Item = PartitionChangeRecord> {
         self.image.topics().flat_map(move |topic| {
-            let leaderless =
-                (0..).zip(&topic.partitions).filter(move |(_, partition)| may_lead(partition, broker_id));
+            let leaderless = (0..).zip(&topic.partitions).filter(move |(index, partition)| {
+                may_lead(partition, broker_id) && !is_lost(topic.id, *index, partition)
+            });
             leaderless.map(move |(index, partition)| PartitionChangeRecord {
                 partition_id: index,
                 topic_id: topic.id,

@@ -104,6 +104,9 @@ impl Controller {
     fn replay_remove_topic(&mut self, record: &RemoveTopicRecord) -> Result<(), ReplayError> {
         let topic =
             self.image.topics.remove(&record.topic_id).ok_or(ReplayError::UnknownTopic(record.topic_id))?;
+        for partition in &topic.partitions {
+            self.image.replica_counts.remove(&partition.membership);
+        }
         self.image.ids.remove(topic.name.as_bytes());
         self.image.configs.remove(&(ResourceType::Topic, topic.name.clone()));
         let key = collision_key(&topic.name);
@@ -130,6 +133,7 @@ impl Controller {
             removing_replicas: record.removing_replicas.clone(),
             directories: record.directories.clone(),
         });
+        self.image.replica_counts.add(&membership);
         let topic = self.topic_mut(record.topic_id)?;
         let index = index as usize;
         if topic.partitions.len() <= index {
@@ -152,6 +156,8 @@ impl Controller {
         let unknown = ReplayError::UnknownPartition(record.topic_id, record.partition_id);
         let old = self.image.partition(&record.topic_id, record.partition_id).ok_or(unknown)?.clone();
         let membership = self.image.shared(changed_membership(&old.membership, record));
+        self.image.replica_counts.remove(&old.membership);
+        self.image.replica_counts.add(&membership);
         let topic = self.topic_mut(record.topic_id)?;
         let partition = &mut topic.partitions[record.partition_id as usize];
         partition.membership = membership;

@@ -13,6 +13,7 @@ use ottla_protocol::record_formats::MetadataRecord;
 use uuid::Uuid;
 
 use super::ResourceType;
+use super::directories::ReplicaCounts;
 use super::topic_names::{collision_key, may_collide};
 
 /// No topic has more: what a corrupt record may make a replay allocate ends here.
@@ -42,9 +43,22 @@ pub struct Image {
     pub(super) features: OrdMap<StrBytes, i16>,
     /// Records of kinds that nobody here reads yet, kept for the next snapshot, by what they replace.
     pub(super) others: OrdMap<String, Arc<MetadataRecord>>,
-    /// The membership that was seen last: on one broker, and for a new topic's partitions, also the next one's.
-    pub(super) usual_membership: Arc<Membership>,
+    /// The memberships that were seen last: a broker's directories take turns.
+    pub(super) usual_memberships: UsualMemberships,
+    pub(super) replica_counts: ReplicaCounts,
 }
+
+/// The newest first. What it holds says nothing of the metadata.
+#[derive(Debug, Clone, Default)]
+pub(super) struct UsualMemberships(Vec<Arc<Membership>>);
+
+impl PartialEq for UsualMemberships {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+const USUAL_MEMBERSHIPS_MAX: usize = 16;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topic {
@@ -148,7 +162,8 @@ impl Default for Image {
             brokers: OrdMap::new(),
             features: OrdMap::new(),
             others: OrdMap::new(),
-            usual_membership: Arc::default(),
+            usual_memberships: UsualMemberships::default(),
+            replica_counts: ReplicaCounts::default(),
         }
     }
 }
@@ -223,10 +238,15 @@ impl Image {
 
     /// The shared copy of a membership, when it is the usual one.
     pub(super) fn shared(&mut self, membership: Membership) -> Arc<Membership> {
-        if *self.usual_membership != membership {
-            self.usual_membership = Arc::new(membership);
+        let usual = &mut self.usual_memberships.0;
+        match usual.iter().position(|known| **known == membership) {
+            Some(at) => usual[..=at].rotate_right(1),
+            None => {
+                usual.truncate(USUAL_MEMBERSHIPS_MAX - 1);
+                usual.insert(0, Arc::new(membership));
+            }
         }
-        self.usual_membership.clone()
+        Arc::clone(&usual[0])
     }
 }
 

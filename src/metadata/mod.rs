@@ -11,6 +11,7 @@ mod bootstrap;
 mod brokers;
 mod configs;
 mod controller;
+mod directories;
 mod encoding;
 mod image;
 mod placement;
@@ -25,6 +26,7 @@ pub use configs::{
     ConfigChange, ConfigError, ConfigErrorKind, ConfigOp, ConfigResult, ConfigRules, ResourceType,
 };
 pub use controller::{Controller, Outcome};
+pub use directories::BrokerDirectories;
 pub use encoding::{encoded, newest_metadata_version};
 pub use image::{Broker, Configs, Endpoint, Image, Membership, Partition, ReplayError, Topic};
 pub use producer_ids::{PRODUCER_IDS_PER_BLOCK, ProducerIdBlock};

@@ -6,10 +6,8 @@ use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use ottla_protocol::record_formats::metadata::PartitionRecord;
 use uuid::Uuid;
 
+use super::directories::Chooser;
 use super::{Controller, CreateTopicsSettings, TopicError};
-
-/// Kafka's word for a directory that the broker has yet to choose.
-const UNASSIGNED_DIRECTORY: Uuid = Uuid::from_u128(1);
 
 impl Controller {
     /// The replicas of each partition that a new topic is to have.
@@ -147,7 +145,13 @@ impl Controller {
         Ok(placed.collect())
     }
 
-    pub(super) fn new_partition(&self, topic_id: Uuid, index: i32, replicas: Vec<i32>) -> PartitionRecord {
+    pub(super) fn new_partition(
+        &self,
+        topic_id: Uuid,
+        index: i32,
+        replicas: Vec<i32>,
+        chooser: &mut Chooser<'_>,
+    ) -> PartitionRecord {
         let isr: Vec<i32> = replicas.iter().copied().filter(|id| self.is_active(*id)).collect();
         PartitionRecord {
             partition_id: index,
@@ -155,19 +159,10 @@ impl Controller {
             leader: isr.first().copied().unwrap_or(-1),
             leader_epoch: 0,
             partition_epoch: 0,
-            directories: replicas.iter().map(|id| self.directory_of(*id)).collect(),
+            directories: replicas.iter().map(|id| chooser.directory_on(*id)).collect(),
             replicas,
             isr,
             ..Default::default()
-        }
-    }
-
-    /// Where a broker is to keep a new partition: it says so itself when it has several directories (KIP-858).
-    fn directory_of(&self, broker: i32) -> Uuid {
-        match self.image.broker(broker).map(|broker| broker.directories.as_slice()) {
-            Some([only]) => *only,
-            Some([_, ..]) => UNASSIGNED_DIRECTORY,
-            _ => Uuid::nil(),
         }
     }
 

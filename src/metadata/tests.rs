@@ -1,6 +1,7 @@
 //! The controller's decisions in the words of the reference, and the one law of the state: live = replayed.
 
 mod decisions;
+mod directories;
 mod golden;
 mod replay;
 
@@ -72,7 +73,7 @@ impl World {
                 security_protocol: 0,
             }],
             rack: None,
-            directories: vec![Uuid::from_u128(500 + broker_id as u128)],
+            directories: online(&[500 + broker_id as u128]),
         });
         self.commit(outcome)
     }
@@ -110,6 +111,10 @@ impl World {
     fn image(&self) -> &Image {
         self.controller.image()
     }
+}
+
+fn online(ids: &[u128]) -> BrokerDirectories {
+    BrokerDirectories { online: ids.iter().map(|id| Uuid::from_u128(*id)).collect(), ..Default::default() }
 }
 
 fn text(text: &str) -> StrBytes {

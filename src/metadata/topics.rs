@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::configs::MIN_INSYNC_REPLICAS;
 use super::controller::own;
+use super::directories::Chooser;
 use super::topic_names::validate_topic_name;
 use super::{ConfigRules, Configs, Controller, Outcome, ResourceType, Topic};
 
@@ -109,10 +110,11 @@ impl Controller {
             return refuse_all(topics.iter(), TopicError::PolicyViolation(error.into()));
         }
         let (topics, mut refused) = without_refused_names(topics);
+        let mut chooser = Chooser::new(&self.image);
         let mut records = Vec::new();
         let mut results = Vec::with_capacity(topics.len() + refused.len());
         for topic in &topics {
-            let result = self.create_topic(topic, settings, rules, random, &mut records);
+            let result = self.create_topic(topic, settings, rules, random, &mut chooser, &mut records);
             results.push((topic.name.0.clone(), result));
         }
         if records.len() > MAX_RECORDS_PER_REQUEST {
@@ -192,8 +194,9 @@ impl Controller {
             let error = TopicError::InvalidRequest("Duplicate topic name.".into());
             results.push((StrBytes::from_string((*name).to_owned()), Err(error)));
         }
+        let mut chooser = Chooser::new(&self.image);
         for topic in topics.iter().filter(|topic| times[&**topic.name] == 1) {
-            let result = self.grow_topic(topic, random, &mut records);
+            let result = self.grow_topic(topic, random, &mut chooser, &mut records);
             results.push((topic.name.0.clone(), result));
         }
         if validate_only {
@@ -208,6 +211,7 @@ impl Controller {
         settings: &CreateTopicsSettings,
         rules: &dyn ConfigRules,
         random: &mut dyn FnMut() -> Uuid,
+        chooser: &mut Chooser<'_>,
         records: &mut Vec<MetadataRecord>,
     ) -> Result<CreatedTopic, TopicError> {
         let name = &topic.name;
@@ -236,7 +240,7 @@ impl Controller {
             records.push(ClearElrRecord { topic_name: own(name) }.into());
         }
         for (index, replicas) in (0..).zip(assignments) {
-            records.push(self.new_partition(id, index, replicas).into());
+            records.push(self.new_partition(id, index, replicas, chooser).into());
         }
         Ok(created)
     }
@@ -265,6 +269,7 @@ impl Controller {
         &self,
         request: &CreatePartitionsTopic,
         random: &mut dyn FnMut() -> Uuid,
+        chooser: &mut Chooser<'_>,
         records: &mut Vec<MetadataRecord>,
     ) -> Result<(), TopicError> {
         let topic = self.image.topic(&request.name).ok_or(TopicError::UnknownTopic)?;
@@ -287,7 +292,7 @@ impl Controller {
             }
         };
         for (index, replicas) in (topic.partition_count()..).zip(assignments) {
-            records.push(self.new_partition(topic.id, index, replicas).into());
+            records.push(self.new_partition(topic.id, index, replicas, chooser).into());
         }
         Ok(())
     }

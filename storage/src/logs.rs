@@ -149,6 +149,14 @@ impl Logs {
         }
     }
 
+    /// The log directories, in their order; none in memory.
+    pub fn dirs(&self) -> Vec<PathBuf> {
+        match &self.shared.engine {
+            Engine::Memory => Vec::new(),
+            Engine::Local(engine) => engine.paths(),
+        }
+    }
+
     /// The directories that have failed, by their places in `log.dirs`, and why. Their logs are out of use from now on, also
     /// what is in memory of them.
     pub fn offline_dirs(&self) -> Vec<(usize, String)> {
@@ -167,6 +175,14 @@ impl Logs {
     pub fn take_offline(&self, dir: usize, why: &str) {
         if let Engine::Local(engine) = &self.shared.engine {
             engine.take_offline(dir, why);
+        }
+    }
+
+    /// The directory in which the log is, by its place in `log.dirs`; nothing when it is in none that can be used.
+    pub fn find(&self, id: &LogId) -> Result<Option<usize>, StorageError> {
+        match &self.shared.engine {
+            Engine::Memory => Ok(None),
+            Engine::Local(engine) => engine.find(id),
         }
     }
 

@@ -27,6 +27,7 @@ mod leave_group;
 mod list_groups;
 mod list_offsets;
 mod list_transactions;
+mod log_dirs;
 mod log_settings;
 mod metadata;
 mod metadata_log;

@@ -23,8 +23,12 @@ const PARTITION_METADATA: &str = "partition.metadata";
 pub struct Identity {
     pub node_id: i32,
     pub cluster_id: StrBytes,
-    /// One for each log directory, in their order.
+    /// One for each log directory, in their order; nil for one that cannot be used.
     pub directory_ids: Vec<Uuid>,
+    /// Those that cannot be used, by their places, and why.
+    pub unusable: Vec<(usize, String)>,
+    /// Those with nothing in them, in a cluster that is none: their ids are not written yet.
+    pub unformatted: Vec<(usize, PathBuf)>,
     /// The directory with the metadata log; `None` when everything is in memory.
     pub metadata_root: Option<PathBuf>,
     pub metadata_directory_id: Uuid,
@@ -39,9 +43,24 @@ impl Identity {
             node_id,
             cluster_id: StrBytes::from_string(cluster_id),
             directory_ids: vec![directory_id],
+            unusable: Vec::new(),
+            unformatted: Vec::new(),
             metadata_root: None,
             metadata_directory_id: directory_id,
         }
+    }
+
+    /// Makes a directory this node's. Answers its id.
+    pub(super) fn format(&self, dir: &Path, directory_id: Uuid) -> Result<Uuid, DataDirError> {
+        let text = format!(
+            "#\n#\nnode.id={}\ndirectory.id={}\nversion=1\ncluster.id={}\n",
+            self.node_id,
+            kafka_id(&directory_id),
+            self.cluster_id.as_str()
+        );
+        let path = dir.join(META_PROPERTIES);
+        let written = fs::create_dir_all(dir).and_then(|()| replace(&path, text.as_bytes()));
+        written.map(|()| directory_id).map_err(|error| DataDirError::Io(path, error))
     }
 
     pub(super) fn metadata_dir(&self) -> Option<PathBuf> {
@@ -100,8 +119,10 @@ pub fn examine(given: &Given<'_>) -> Result<(), DataDirError> {
     let metadata_dir = given.metadata_log_dir.join(METADATA_LOG_DIR);
     let has_metadata =
         fs::exists(&metadata_dir).map_err(|error| DataDirError::Io(metadata_dir.clone(), error))?;
-    for (dir, meta) in given.all().zip(&found) {
-        check_logs(dir, meta.is_some(), has_metadata)?;
+    for (dir, found) in given.all().zip(&found) {
+        if !matches!(found, Found::Unusable(_)) {
+            check_logs(dir, found.meta().is_some(), has_metadata)?;
+        }
     }
     if !has_metadata || is_led_by_ottla(&metadata_dir) {
         return Ok(());
@@ -110,9 +131,10 @@ pub fn examine(given: &Given<'_>) -> Result<(), DataDirError> {
         .all()
         .zip(&found)
         .find(|(dir, _)| *dir == given.metadata_log_dir)
-        .and_then(|(_, meta)| Some(meta.as_ref()?.directory_id))
+        .and_then(|(_, found)| Some(found.meta()?.directory_id))
         .unwrap_or_default();
-    let directory_ids: Vec<Uuid> = found.iter().flatten().map(|meta| meta.directory_id).collect();
+    let directory_ids: Vec<Uuid> =
+        found.iter().filter_map(Found::meta).map(|meta| meta.directory_id).collect();
     let node = takeover::Node { id: given.node_id, metadata_directory_id, directory_ids: &directory_ids };
     takeover::check_metadata(&metadata_dir, &node)
         .map_err(|why| DataDirError::Refused(metadata_dir.clone(), why))?;
@@ -156,57 +178,87 @@ fn check_logs(dir: &Path, has_meta: bool, has_metadata: bool) -> Result<(), Data
     Err(DataDirError::Refused(dir.to_owned(), why))
 }
 
-/// Reads each directory's `meta.properties`, and makes the directories and files that are missing.
+/// Reads each directory's `meta.properties`, and makes the directories and files that are missing. One that cannot be used
+/// is left to itself, but not the metadata log's.
 pub fn prepare(given: &Given<'_>) -> Result<Identity, DataDirError> {
     let found = read_all(given)?;
-    let remembered = found.iter().flatten().map(|meta| meta.cluster_id.as_str()).next();
+    let remembered = found.iter().find_map(|found| Some(found.meta()?.cluster_id.as_str()));
     let cluster_id = match remembered.or(given.cluster_id) {
         Some(known) => known.to_owned(),
         None => kafka_id(&random_kafka_id()),
     };
-    let mut directory_ids = Vec::with_capacity(found.len());
-    let mut metadata_directory_id = Uuid::nil();
-    for (dir, meta) in given.all().zip(found) {
-        fs::create_dir_all(dir).map_err(|error| DataDirError::Io(dir.to_owned(), error))?;
-        let directory_id = match meta {
-            Some(meta) => meta.directory_id,
-            None => MetaProperties::create(&dir.join(META_PROPERTIES), given.node_id, &cluster_id)?,
-        };
-        if dir == given.metadata_log_dir {
-            metadata_directory_id = directory_id;
-        }
-        directory_ids.push(directory_id);
-    }
-    directory_ids.truncate(given.log_dirs.len());
-    Ok(Identity {
+    let mut identity = Identity {
         node_id: given.node_id,
         cluster_id: StrBytes::from_string(cluster_id),
-        directory_ids,
+        directory_ids: Vec::with_capacity(found.len()),
+        unusable: Vec::new(),
+        unformatted: Vec::new(),
         metadata_root: Some(given.metadata_log_dir.to_owned()),
-        metadata_directory_id,
-    })
+        metadata_directory_id: Uuid::nil(),
+    };
+    for (at, (dir, found_here)) in given.all().zip(&found).enumerate() {
+        let directory_id = match found_here {
+            Found::Meta(meta) if !meta.directory_id.is_nil() => meta.directory_id,
+            Found::Unusable(why) => {
+                identity.unusable.push((at, why.clone()));
+                Uuid::nil()
+            }
+            // A disk that is not mounted looks like this: whether it is one, the metadata will tell.
+            Found::Nothing if remembered.is_some() && dir != given.metadata_log_dir => {
+                identity.unformatted.push((at, dir.to_owned()));
+                random_kafka_id()
+            }
+            Found::Meta(_) | Found::Nothing => identity.format(dir, random_kafka_id())?,
+        };
+        if dir == given.metadata_log_dir {
+            identity.metadata_directory_id = directory_id;
+        }
+        identity.directory_ids.push(directory_id);
+    }
+    identity.directory_ids.truncate(given.log_dirs.len());
+    Ok(identity)
+}
+
+/// What is in a log directory.
+enum Found {
+    Meta(MetaProperties),
+    Nothing,
+    /// It cannot be read, and why.
+    Unusable(String),
+}
+
+impl Found {
+    fn meta(&self) -> Option<&MetaProperties> {
+        if let Found::Meta(meta) = self { Some(meta) } else { None }
+    }
 }
 
 /// What every directory remembers, in the order of `Given::all`; an error where they do not agree.
-fn read_all(given: &Given<'_>) -> Result<Vec<Option<MetaProperties>>, DataDirError> {
-    let mut all: Vec<Option<MetaProperties>> = Vec::new();
+fn read_all(given: &Given<'_>) -> Result<Vec<Found>, DataDirError> {
+    let mut all: Vec<Found> = Vec::new();
     let mut cluster_id = given.cluster_id.map(str::to_owned);
     for dir in given.all() {
         let path = dir.join(META_PROPERTIES);
-        let meta = MetaProperties::read(&path)?;
+        let meta = match MetaProperties::read(&path) {
+            Err(error @ DataDirError::Io(..)) if dir != given.metadata_log_dir => {
+                all.push(Found::Unusable(error.to_string()));
+                continue;
+            }
+            read => read?,
+        };
         if let Some(meta) = &meta {
             let expected = cluster_id.get_or_insert_with(|| meta.cluster_id.clone());
             meta.check(&path, given.node_id, expected)?;
             let twin = all
                 .iter()
-                .flatten()
+                .filter_map(Found::meta)
                 .find(|other| other.directory_id == meta.directory_id && !meta.directory_id.is_nil());
             if twin.is_some() {
                 let why = "another log directory has the same directory.id: one is a copy of the other";
                 return Err(DataDirError::Malformed(path, why.to_owned()));
             }
         }
-        all.push(meta);
+        all.push(meta.map_or(Found::Nothing, Found::Meta));
     }
     Ok(all)
 }
@@ -248,17 +300,6 @@ impl MetaProperties {
             None => Uuid::nil(),
         };
         Ok(Some(MetaProperties { node_id, cluster_id: required("cluster.id")?.to_owned(), directory_id }))
-    }
-
-    /// Answers the new directory's id.
-    fn create(path: &Path, node_id: i32, cluster_id: &str) -> Result<Uuid, DataDirError> {
-        let directory_id = random_kafka_id();
-        let text = format!(
-            "#\n#\nnode.id={node_id}\ndirectory.id={}\nversion=1\ncluster.id={cluster_id}\n",
-            kafka_id(&directory_id)
-        );
-        replace(path, text.as_bytes()).map_err(|error| DataDirError::Io(path.to_owned(), error))?;
-        Ok(directory_id)
     }
 
     fn check(&self, path: &Path, node_id: i32, cluster_id: &str) -> Result<(), DataDirError> {

@@ -5,6 +5,7 @@
 //! flushes once for all of them.
 
 mod data_dir;
+mod directories;
 mod ids;
 mod journal;
 mod loading;

@@ -5,7 +5,7 @@ use kafka_protocol::messages::TopicName;
 use super::*;
 use crate::broker::TableRules;
 use crate::config::ServerConfig;
-use crate::metadata::TopicError;
+use crate::metadata::{BrokerDirectories, TopicError};
 
 fn open(logs: &Arc<Logs>) -> Cluster {
     let config = ServerConfig::new([("node.id".to_owned(), "1".to_owned())].into()).unwrap();
@@ -27,7 +27,7 @@ async fn registered(logs: &Arc<Logs>) -> Cluster {
         incarnation_id: Uuid::from_u128(1),
         endpoints: vec![],
         rack: None,
-        directories: cluster.directory_ids().to_vec(),
+        directories: BrokerDirectories { online: cluster.directory_ids().to_vec(), ..Default::default() },
     };
     cluster.register_broker(command).await.unwrap();
     cluster

@@ -23,7 +23,7 @@ fn world(directory: u128) -> World {
         incarnation_id: Uuid::from_u128(1),
         endpoints: vec![],
         rack: None,
-        directories: vec![Uuid::from_u128(directory)],
+        directories: online(&[directory]),
     };
     let outcome = world.controller.register_broker(command);
     world.commit(outcome);
@@ -95,7 +95,7 @@ fn a_broker_that_returns() {
         incarnation_id: Uuid::from_u128(1),
         endpoints: vec![],
         rack: None,
-        directories: vec![],
+        directories: BrokerDirectories::default(),
     };
     let outcome = world.controller.register_broker(command);
     check(

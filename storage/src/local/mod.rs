@@ -58,11 +58,14 @@ pub struct LocalSettings {
     pub open_files_max: usize,
     /// `log.flush.offset.checkpoint.interval.ms`
     pub checkpoint_interval_ms: i64,
+    /// The directory of the cluster's metadata, by its place: nothing begins without it. There is none where the metadata
+    /// has a directory of its own; then any one will do.
+    pub metadata_dir: Option<usize>,
 }
 
 impl Default for LocalSettings {
     fn default() -> Self {
-        Self { open_files_max: 512, checkpoint_interval_ms: 60_000 }
+        Self { open_files_max: 512, checkpoint_interval_ms: 60_000, metadata_dir: Some(0) }
     }
 }
 
@@ -72,12 +75,13 @@ pub(crate) struct LocalEngine {
     files: Arc<OpenFiles>,
     checkpoint_interval_ms: i64,
     placement: OnceLock<Arc<Placement>>,
+    metadata_dir: usize,
     has_looked_for_doomed: AtomicBool,
 }
 
 impl LocalEngine {
     /// Takes the directories, making them where they are missing. One that cannot be used is offline, and the others go on
-    /// without it; but not without the first, where cluster metadata is.
+    /// without it; but not without the one where cluster metadata is.
     pub fn open(dirs: Vec<PathBuf>, settings: LocalSettings) -> Result<Self, StorageError> {
         let mut taken = Vec::new();
         for dir in &dirs {
@@ -118,16 +122,17 @@ impl LocalEngine {
             });
             opened.push(Dir::open(&disk, path, lock, health));
         }
-        match opened.first() {
-            None => return Err(StorageError::corrupt("no log directory is configured")),
-            Some(first) => first.check()?,
-        }
+        let required =
+            settings.metadata_dir.map_or(opened.as_slice(), |at| opened.get(at..=at).unwrap_or(&[]));
+        let usable = required.iter().map(Dir::check).reduce(|one, other| one.or(other));
+        usable.unwrap_or_else(|| Err(StorageError::corrupt("no log directory is configured")))?;
         let files = Arc::new(OpenFiles::new(Arc::new(disk), settings.open_files_max));
         Ok(Self {
             dirs: opened,
             files,
             checkpoint_interval_ms: settings.checkpoint_interval_ms,
             placement: OnceLock::new(),
+            metadata_dir: settings.metadata_dir.unwrap_or(0),
             has_looked_for_doomed: AtomicBool::new(false),
         })
     }
@@ -195,13 +200,13 @@ impl LocalEngine {
     }
 
     /// Where the log is, or else where it belongs; and whether it is there. A log whose directory is offline is not begun
-    /// anew in another one. Cluster metadata is always in the first directory.
+    /// anew in another one. Cluster metadata has a directory of its own or a fixed one.
     fn place(&self, id: &LogId) -> Result<(usize, bool), StorageError> {
         if self.files.doomed.removes_topic_at(id.topic_id).is_some() {
             return Err(StorageError::Deleted);
         }
         let home = match self.placement.get() {
-            _ if &*id.topic == METADATA_TOPIC => Home::In(0),
+            _ if &*id.topic == METADATA_TOPIC => Home::In(self.metadata_dir),
             Some(placement) => placement(id),
             None => Home::Anywhere,
         };
@@ -224,7 +229,7 @@ impl LocalEngine {
     }
 
     /// The directory in which the log is.
-    fn find(&self, id: &LogId) -> Result<Option<usize>, StorageError> {
+    pub fn find(&self, id: &LogId) -> Result<Option<usize>, StorageError> {
         let disk = self.files.disk();
         for (at, dir) in self.dirs.iter().enumerate().filter(|(_, dir)| !dir.health.is_offline()) {
             let path = dir.path.join(id.dir_name());
@@ -299,6 +304,10 @@ impl LocalEngine {
     /// Each directory with its file system's size and what is left of it.
     pub fn spaces(&self) -> Vec<LogDir> {
         self.dirs.iter().map(Dir::space).collect()
+    }
+
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.dirs.iter().map(|dir| dir.path.clone()).collect()
     }
 
     /// To be called from time to time. Which directories are offline, by their places in `log.dirs`, and why.
