@@ -165,15 +165,12 @@ impl LocalEngine {
         let may_have_gaps = options.cleanup_compact || cleaned_to.is_some();
         let opened =
             recovery::open(id, path, self.files.clone(), checkpoint, dir.was_clean, may_have_gaps, options)?;
-        if opened.has_gaps && cleaned_to.is_none() {
+        let cleaned_to = cleaned_to.or(opened.has_gaps.then_some(opened.start_offset));
+        if let Some(cleaned_to) = cleaned_to.filter(|_| opened.has_gaps) {
             // For a start that finds another `cleanup.policy`, and must not take the gaps for losses.
-            dir.note_cleaned(id, opened.start_offset, self.files.disk())?;
+            dir.note_cleaned(id, cleaned_to, self.files.disk())?;
         }
-        Ok(Opened {
-            home,
-            cleaned_to: cleaned_to.or(opened.has_gaps.then_some(opened.start_offset)),
-            ..opened
-        })
+        Ok(Opened { home, cleaned_to, ..opened })
     }
 
     /// Notes where a compaction of the log has ended.
