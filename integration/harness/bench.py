@@ -6,21 +6,19 @@ than the reference's is printed like any other.
 """
 
 import argparse
-import os
-import re
 import shutil
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-from harness import brokers, clients, places
+from harness import brokers, places
 from harness.brokers import Broker, receive
+from harness.figures import compaction
+from harness.figures.measure import cpu_seconds, franz, idle_memory, last, memory, tool
 
-CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 # One record batch of magic 2 with the value "x", its CRC included.
 BATCH = bytes.fromhex(
     "000000000000000000000039ffffffff026a9a6238000000000000000000000000000000000000"
@@ -43,7 +41,7 @@ def main(words):
     parser.add_argument("--starts", type=int, default=5, help="how often each broker is started")
     parser.add_argument("--latency-seconds", type=int, default=20)
     parser.add_argument("--seconds", type=int, default=10, help="how long each load of transactions and heartbeats takes")
-    parser.add_argument("--only", choices=["log", "groups"], help="only one half of the figures")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="only these parts of the figures")
     options = parser.parse_args(words)
     if options.starts < 1 or options.megabytes < 1 or options.latency_seconds < 1:
         parser.error("the numbers begin at 1")
@@ -61,10 +59,8 @@ def main(words):
 def measure(kind, directory, options):
     """All figures of one broker, by row."""
     figures = {}
-    if options.only != "groups":
-        measure_log(kind, directory, options, figures)
-    if options.only != "log":
-        measure_groups(kind, directory, options, figures)
+    for part in options.only:
+        PARTS[part](kind, directory, options, figures)
     return figures
 
 
@@ -108,26 +104,6 @@ def measure_groups(kind, directory, options, figures):
             figures[f"{protocol}: heartbeats per broker CPU s"] = f"{int(found['heartbeats']) / cpu:.0f}"
     finally:
         broker.stop()
-
-
-def franz(broker, *words):
-    """Runs one of the Go client's loads; its figures, and the broker's CPU seconds (from `ready` on, if it says so)."""
-    client = clients.load()["franz-go"]
-    client.cache.mkdir(parents=True, exist_ok=True)
-    subprocess.run(client.setup, cwd=client.directory, env={**os.environ, "CACHE": str(client.cache)}, check=True)
-    environment = {**os.environ, "BOOTSTRAP": broker.bootstrap, "RUN_ID": "bench"}
-    process = subprocess.Popen(
-        [client.cache / "client", "bench", *map(str, words)], stdout=subprocess.PIPE, text=True, env=environment
-    )
-    before, figures = cpu_seconds(broker), {}
-    for line in process.stdout:
-        name, _, value = line.rstrip("\n").partition("\t")
-        figures[name] = value
-        if name == "ready":
-            before = cpu_seconds(broker)
-    if process.wait() != 0:
-        sys.exit(f"bench: {' '.join(map(str, words))} failed")
-    return figures, cpu_seconds(broker) - before
 
 
 def started(kind, directory):
@@ -185,25 +161,6 @@ def call(connection, key, version, body):
     return receive(connection, length)
 
 
-def idle_memory(broker):
-    """What it holds once it has settled: the smallest of ten looks, a tenth of a second apart."""
-    looks = []
-    for _ in range(10):
-        looks.append(memory(broker))
-        time.sleep(0.1)
-    return min(looks)
-
-
-def memory(broker):
-    status = Path(f"/proc/{broker.pid()}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
-
-
-def cpu_seconds(broker):
-    fields = Path(f"/proc/{broker.pid()}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
-
-
 def throughput(broker, figures, size, codec, megabytes):
     """Producer and consumer throughput, and what it costs the broker, at one record size and codec."""
     topic = f"throughput-{size}-{codec}"
@@ -237,22 +194,6 @@ def produce_tool(broker, topic, records, size, rate, *properties):
     )
 
 
-def tool(name, broker, *words):
-    """Runs one of Kafka's tools and returns what it printed."""
-    address = ["--bootstrap-server", broker.bootstrap] if broker else []
-    done = subprocess.run([places.TOOL, name, *address, *words], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        sys.exit(f"bench: {name}: {done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def last(pattern, text):
-    found = re.findall(pattern, text)
-    if not found:
-        sys.exit(f"bench: nothing like {pattern!r} in:\n{text}")
-    return found[-1]
-
-
 def print_table(columns):
     kinds = list(columns)
     rows = list(dict.fromkeys(row for figures in columns.values() for row in figures))
@@ -260,3 +201,11 @@ def print_table(columns):
     print("|---|" + "---:|" * len(kinds))
     for row in rows:
         print(f"| {row} | " + " | ".join(columns[kind].get(row, "") for kind in kinds) + " |")
+
+
+# Each adds its rows to the figures of one broker.
+PARTS = {
+    "log": measure_log,
+    "groups": measure_groups,
+    "compaction": compaction.measure,
+}
