@@ -5,8 +5,8 @@ mod common;
 use std::sync::Arc;
 
 use common::{Directory, NOW, base_offsets, batch, client, id, idempotent, options, read};
-use ottla_protocol::batch::BatchBuilder;
-use ottla_storage::{AppendContext, Beginning, Log, LogOptions, Logs, Origin};
+use ottla_protocol::batch::{BatchBuilder, ValidatedBatches};
+use ottla_storage::{AppendContext, Beginning, CompactionLimits, Log, LogOptions, Logs, Origin, Pace};
 
 /// A minute later, nobody having written meanwhile.
 const LATER: i64 = NOW + 60_000;
@@ -74,6 +74,18 @@ fn what_a_log_knows_comes_back() {
         for sequence in 0..9 {
             log.append(idempotent(7, 0, sequence, 1), client()).unwrap();
         }
+    });
+    check("compacted", |log| {
+        let small = LogOptions { segment_bytes: 300, cleanup_compact: true, ..LogOptions::default() };
+        log.update_options(Arc::new(small));
+        for n in 0..9 {
+            let mut builder = BatchBuilder::new();
+            builder.append(NOW + n, Some(b"key"), Some(b"value"));
+            log.append(ValidatedBatches::internal([builder.build()]), client()).unwrap();
+        }
+        let limits = CompactionLimits { dedupe_buffer_bytes: 1 << 16, io_buffer_bytes: 4096 };
+        let done = log.compact(&limits, NOW, &mut |_| Pace::Go).unwrap();
+        assert!(done.records_after < done.records_before);
     });
     check("a-start", |log| {
         (0..3).for_each(|n| drop(log.append(batch(3, NOW + n), client()).unwrap()));

@@ -78,15 +78,18 @@ impl OpenFiles {
         self.uses.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Gives the file another name. Whoever holds it reads on.
+    /// Gives the file another name. Whoever holds it reads on. One that is not there has the name all the same.
     pub fn rename(&self, file: &CachedFile, to: PathBuf) -> io::Result<()> {
         let mut current = file.0.lock();
         let from = current.moved_to.as_deref().unwrap_or(&file.0.path);
-        self.disk.rename(from, &to)?;
+        let renamed = self.disk.rename(from, &to);
+        if renamed.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+            return renamed;
+        }
         // Opened again only if somebody still reads it.
         let moved_to = (to != file.0.path).then_some(to);
         *current = SlotState { file: None, moved_to };
-        Ok(())
+        renamed
     }
 
     /// Gives the file the name that it was made with, if it still has this one. False when it is neither here nor there.
@@ -95,12 +98,13 @@ impl OpenFiles {
         if current.moved_to.as_deref() != Some(from) {
             return Ok(false);
         }
-        match self.disk.rename(from, &file.0.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            renamed => renamed?,
-        }
+        let is_there = match self.disk.rename(from, &file.0.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            renamed => renamed.map(|()| true)?,
+        };
+        // One that is not there is not elsewhere either: a segment without aborted transactions has no index of them.
         current.moved_to = None;
-        Ok(true)
+        Ok(is_there)
     }
 
     fn admit(&self, slot: &Arc<Slot>) {
