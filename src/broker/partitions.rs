@@ -63,6 +63,11 @@ impl Partitions {
         slot.partition.get().cloned()
     }
 
+    /// The partition if it is in use; asking does not make it so.
+    pub fn peek(&self, topic_id: Uuid, partition: i32) -> Option<Arc<Partition>> {
+        self.read().get(&(topic_id, partition))?.partition.get().cloned()
+    }
+
     /// The partition, opened on its first use with the configuration that `config` gives.
     pub fn open(
         &self,

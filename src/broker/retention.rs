@@ -191,6 +191,7 @@ impl Broker {
     /// Gives back the memory of partitions that nobody uses any more.
     pub(super) fn put_away_unused(&self, now_ms: i64) {
         for partition in self.partitions.put_away_unused(now_ms) {
+            self.cleaner.put_away(&partition);
             self.retention_checks.put_away(&partition);
         }
     }

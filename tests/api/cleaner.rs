@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kafka_protocol::messages::{FindCoordinatorRequest, ListGroupsRequest, OffsetFetchRequest};
+use ottla::clock::Clock;
 use ottla::{Broker, Builder, Running};
 use ottla_protocol::batch::{BatchBuilder, Batches};
 use ottla_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
@@ -128,6 +129,41 @@ async fn a_log_that_nobody_has_used_since_the_start_is_compacted_too() {
 
     let (running, mut client) = connected(broker().data(dir.path())).await;
     until_small(&dir.path().join("t-0"), before / 3).await;
+    until_compacted(&mut client, "t").await;
+    running.stop().await.unwrap();
+}
+
+/// Written to and put away between two rounds: opened for the pass, and put away again.
+#[tokio::test]
+async fn a_log_out_of_use_is_compacted_and_put_away_again() {
+    let (dir, clock) = (TempDir::new(), Clock::manual(1_700_000_000_000));
+    let builder = Broker::builder().data(dir.path()).clock(clock.clone());
+    let (running, mut client) = connected(builder.set("log.cleaner.backoff.ms", 600_000)).await;
+    let pass = |seconds: i64| {
+        clock.advance(seconds * 1000);
+        running.broker().maintain();
+    };
+    // The first round ends here: it may have begun by itself, and found nothing.
+    pass(600);
+    create(&mut client, "t", 1, &EAGER).await;
+    overwrite(&mut client, "t").await;
+    // Before the next round. The metadata's own log is always open.
+    for _ in 0..9 {
+        pass(60);
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(running.broker().logs().open_count(), 1);
+    let log = dir.path().join("t-0");
+    let before = log_bytes(&log);
+    pass(600);
+    until_small(&log, before / 3).await;
+    let is_put_away = async {
+        while running.broker().logs().open_count() > 1 {
+            pass(60);
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), is_put_away).await.expect("the log is closed again");
     until_compacted(&mut client, "t").await;
     running.stop().await.unwrap();
 }

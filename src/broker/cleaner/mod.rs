@@ -157,21 +157,23 @@ impl Broker {
                     return;
                 }
                 let key = (topic.id, index);
-                let open = self.partitions.get(topic.id, index);
-                if self.cleaner.state().needs_no_look(key, open.as_deref(), now_ms) {
+                let in_use = self.partitions.peek(topic.id, index);
+                if self.cleaner.state().needs_no_look(key, in_use.as_deref(), now_ms) {
                     continue;
                 }
-                let has_files = open.is_some()
-                    || stored
-                        .get_or_insert_with(|| self.stored_logs())
-                        .contains(&(topic.name.to_string(), index));
-                if !has_files {
+                if let Some(partition) = in_use {
+                    self.look_at(partition, now_ms, version);
+                    continue;
+                }
+                let stored = stored.get_or_insert_with(|| self.stored_logs());
+                if !stored.contains(&(topic.name.to_string(), index)) {
                     self.cleaner.state().looks.postpone(key, 0, i64::MAX, now_ms, version);
                     continue;
                 }
                 // A log that cannot be opened has said so; one that is not led here is somebody else's.
                 let Ok(led) = self.led(&image, topic, index, -1) else { continue };
                 self.look_at(led.partition, now_ms, version);
+                self.partitions.put_away(topic.id, index);
             }
         }
         self.cleaner.state().queue.sort_by(|a, b| a.dirty_ratio.total_cmp(&b.dirty_ratio));
@@ -343,6 +345,11 @@ impl Drop for InProgress<'_> {
 }
 
 impl Cleaner {
+    /// The log goes out of use.
+    pub fn put_away(&self, partition: &Partition) {
+        self.state().looks.put_away(key_of(partition), partition.high_watermark());
+    }
+
     /// The configuration of a topic, or of all of them, changed: their logs are looked at anew.
     pub fn config_changed(&self, topic_id: Option<Uuid>) {
         self.state().looks.config_changed(topic_id);
@@ -376,10 +383,10 @@ impl State {
             && self.next_round_ms.is_none_or(|next_ms| now_ms >= next_ms || next_ms - now_ms > backoff_ms)
     }
 
-    fn needs_no_look(&self, key: Key, open: Option<&Partition>, now_ms: i64) -> bool {
+    fn needs_no_look(&self, key: Key, in_use: Option<&Partition>, now_ms: i64) -> bool {
         self.in_progress.contains(&key)
             || self.uncleanable.contains(&key)
-            || self.looks.is_settled(key, open.map(Partition::high_watermark), now_ms)
+            || self.looks.is_settled(key, in_use.map(Partition::high_watermark), now_ms)
     }
 }
 
