@@ -58,6 +58,11 @@ impl BatchInfo {
         self.last_offset + 1
     }
 
+    /// Whether all of it lies from `from` on and before `end_offset`.
+    pub fn lies_in(&self, from: i64, end_offset: i64) -> bool {
+        self.base_offset >= from && self.last_offset < end_offset
+    }
+
     pub fn is_transactional(&self) -> bool {
         self.attributes & TRANSACTIONAL != 0
     }

@@ -21,11 +21,14 @@ pub(crate) struct SegmentView {
     index_file: CachedFile,
     index: OffsetIndex,
     size: u64,
+    /// Where the next segment begins, or the log ends.
+    end_offset: i64,
 }
 
 impl SegmentView {
-    pub fn of(segment: &Segment) -> Self {
+    pub fn of(segment: &Segment, end_offset: i64) -> Self {
         Self {
+            end_offset,
             base_offset: segment.base_offset(),
             log: segment.log.clone(),
             index_file: segment.index_file.clone(),
@@ -68,7 +71,7 @@ impl SegmentView {
     ) -> Result<Option<Records>, StorageError> {
         let failed = |error| StorageError::io("read", self.log.path(), error);
         let mut scanner = Scanner::new(log, self.size);
-        let hint = position;
+        let (hint, mut next_offset) = (position, self.base_offset);
         let first = loop {
             match scanner.header(position).map_err(failed)? {
                 None if position == self.size => return Ok(None),
@@ -76,8 +79,15 @@ impl SegmentView {
                 Some(batch) if position == hint && hint > 0 && batch.base_offset > from => {
                     return Err(self.corrupt(position));
                 }
+                // No CRC covers the offset: what does not fit in was changed.
+                Some(batch) if !batch.lies_in(next_offset, self.end_offset) => {
+                    return Err(self.corrupt(position));
+                }
                 Some(batch) if batch.last_offset >= from => break batch,
-                Some(batch) => position += u64::from(batch.size),
+                Some(batch) => {
+                    position += u64::from(batch.size);
+                    next_offset = batch.next_offset();
+                }
             }
         };
         let is_allowed = first.size as usize <= limits.max_bytes || limits.whole_first_batch;
@@ -88,7 +98,8 @@ impl SegmentView {
         let mut buffer = BytesMut::zeroed(wanted as usize);
         let read = log.read_at(&mut buffer, position).map_err(failed)?;
         buffer.truncate(read);
-        let (bytes, next_offset) = whole_batches(&buffer, limits.upper_offset, first.base_offset);
+        let (bytes, next_offset) =
+            whole_batches(&buffer, limits.upper_offset, first.base_offset, self.end_offset);
         if bytes == 0 {
             return Err(self.corrupt(position));
         }
@@ -121,11 +132,12 @@ pub(crate) fn read(
 
 /// How many bytes of the buffer are whole batches before `upper_offset`, and the offset after them. Ends before a batch
 /// that the disk has changed: a CRC costs far less than the read did, and a consumer would only stumble over it.
-fn whole_batches(buffer: &[u8], upper_offset: i64, from: i64) -> (usize, i64) {
+fn whole_batches(buffer: &[u8], upper_offset: i64, from: i64, end_offset: i64) -> (usize, i64) {
     let (mut position, mut next_offset) = (0, from);
     while let Some(batch) = BatchInfo::parse(&buffer[position..]) {
         let end = position + batch.size as usize;
-        let is_wanted = end <= buffer.len() && batch.base_offset < upper_offset;
+        let is_wanted =
+            end <= buffer.len() && batch.base_offset < upper_offset && batch.lies_in(next_offset, end_offset);
         if !is_wanted || !crc_matches(&buffer[position..end]) {
             break;
         }

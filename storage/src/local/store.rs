@@ -178,6 +178,12 @@ impl LocalStore {
         Ok(())
     }
 
+    /// Each segment with the offset at which the next begins, or the log ends.
+    fn with_ends(&self) -> impl Iterator<Item = (&Segment, i64)> {
+        let ends = self.segments.iter().skip(1).map(Segment::base_offset).chain([self.next_offset]);
+        self.segments.iter().zip(ends)
+    }
+
     fn append_aborted(&mut self, aborted: AbortedTransaction) -> io::Result<()> {
         let Some(segment) = self.segments.last_mut() else { return Ok(()) };
         self.is_dir_dirty = true; // the file may be new
@@ -245,8 +251,9 @@ impl LogStore for LocalStore {
     fn read(&mut self, from: i64, limits: ReadLimits) -> Result<Read, StorageError> {
         let after = self.segments.partition_point(|segment| segment.base_offset() <= from);
         // Compaction may have emptied some. The first that is not may end before `from`, the next has what follows.
-        let filled = self.segments[after.saturating_sub(1)..].iter().filter(|segment| segment.size() > 0);
-        let views: Vec<_> = filled.take(SEGMENTS_PER_READ).map(SegmentView::of).collect();
+        let filled = self.with_ends().skip(after.saturating_sub(1)).filter(|(segment, _)| segment.size() > 0);
+        let views = filled.take(SEGMENTS_PER_READ).map(|(segment, end)| SegmentView::of(segment, end));
+        let views: Vec<_> = views.collect();
         if views.is_empty() {
             return Ok(Read::Ready(Records::none(from)));
         }
@@ -270,8 +277,7 @@ impl LogStore for LocalStore {
     }
 
     fn extents(&mut self) -> Result<Vec<Extent>, StorageError> {
-        let ends = self.segments.iter().skip(1).map(Segment::base_offset).chain([self.next_offset]);
-        Ok(self.segments.iter().zip(ends).map(|(segment, end)| segment.extent(end)).collect())
+        Ok(self.with_ends().map(|(segment, end)| segment.extent(end)).collect())
     }
 
     fn seek_time(&mut self, base_offset: i64, timestamp: i64) -> Result<i64, StorageError> {

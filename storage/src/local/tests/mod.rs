@@ -1,7 +1,6 @@
 //! The local engine on a disk that fails: crashes at each write, power cuts, full disks.
 
 mod compaction;
-mod damage;
 mod full;
 mod random;
 mod simulated_disk;

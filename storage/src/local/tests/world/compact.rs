@@ -138,15 +138,17 @@ impl Ledger {
         self.unsure_below = self.unsure_below.max(self.start);
     }
 
-    /// The start is before what compaction went over while nobody could read it.
+    /// The start is before what was deleted, where compaction went on while nobody could read it, and where a segment may be
+    /// back that it had replaced.
     pub(super) fn take_unsure(&mut self, log: &Log) {
-        let found = read_all(log);
-        found.iter().for_each(|batch| self.check_is_of(batch));
         let found: BTreeMap<i64, RecordBatch> =
-            found.into_iter().map(|batch| (batch.base_offset, batch)).collect();
+            read_all(log).into_iter().map(|batch| (batch.base_offset, batch)).collect();
         let unsure = self.start..self.unsure_below;
         for batch in self.written.iter_mut().filter(|batch| unsure.contains(&batch.last_offset)) {
-            batch.leave(found.get(&batch.base_offset));
+            batch.records = batch.original.clone();
+            let left = found.get(&batch.base_offset);
+            left.into_iter().for_each(|left| batch.check_is_left(left));
+            batch.leave(left);
         }
     }
 
@@ -178,7 +180,7 @@ impl Ledger {
         let doubtful = self.written.iter().filter(|batch| {
             batch.kind == Kind::Transactional && batch.sent.is_some_and(|sent| !self.is_known(sent.id))
         });
-        doubtful.flat_map(|batch| &batch.all_keys).cloned().collect()
+        doubtful.flat_map(|batch| &batch.original).filter_map(|record| record.key.clone()).collect()
     }
 
     /// As long as the records of an aborted transaction are there, so is its marker.

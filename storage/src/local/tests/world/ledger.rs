@@ -44,8 +44,8 @@ pub(super) struct Written {
     pub bytes: Bytes,
     /// Those that compaction has left.
     pub records: Vec<Record>,
-    /// Of the records that it had.
-    pub all_keys: Vec<Bytes>,
+    /// Those that it had.
+    pub original: Vec<Record>,
     pub is_compacted: bool,
     /// Compaction went over it: from then on what only says that something is gone may go.
     pub horizon_ms: Option<i64>,
@@ -61,7 +61,7 @@ impl Written {
             kind,
             sent,
             bytes: batch.bytes().clone(),
-            all_keys: records.iter().filter_map(|record| record.key.clone()).collect(),
+            original: records.clone(),
             records,
             is_compacted: false,
             horizon_ms: None,

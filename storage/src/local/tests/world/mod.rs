@@ -3,6 +3,7 @@
 
 mod check;
 mod compact;
+mod damage;
 mod ledger;
 mod produce;
 mod restart;
@@ -93,6 +94,11 @@ impl Run {
     }
 
     fn run(mut self) {
+        self.live();
+        (0..self.ledgers.len()).for_each(|at| self.check_all(at));
+    }
+
+    fn live(&mut self) {
         for _ in 0..self.setting.steps {
             self.step();
             if self.disk.as_ref().is_some_and(|disk| disk.world().is_dead()) {
@@ -102,7 +108,6 @@ impl Run {
         if let Some(disk) = &self.disk {
             disk.world().fault = None;
         }
-        (0..self.ledgers.len()).for_each(|at| self.check_all(at));
     }
 
     fn step(&mut self) {

@@ -69,7 +69,8 @@ impl Run {
         }
         for at in 0..self.ledgers.len() {
             let log = self.log(at);
-            self.ledgers[at].go_on(&log, is_whole);
+            // A snapshot of producers that could not be written is no reason to keep what is to be deleted.
+            self.ledgers[at].go_on(&log, is_whole, is_whole && !self.setting.has_faults);
             if self.ledgers[at].in_flux_below > 0 {
                 self.ledgers[at].take_compacted(&log, None, self.now_ms);
             }
@@ -82,8 +83,8 @@ impl Run {
 
 impl Ledger {
     /// Takes over what the log says after a restart, where it may say several things.
-    fn go_on(&mut self, log: &Log, is_whole: bool) {
-        if !is_whole {
+    fn go_on(&mut self, log: &Log, is_whole: bool, has_snapshots: bool) {
+        if !has_snapshots {
             self.had_power_cut |= self.flushed < self.end || self.start > 0;
         }
         self.epochs_from = self.epochs_from.max(self.start);
@@ -97,7 +98,7 @@ impl Ledger {
             "starts at {start}, not {} to {latest_start}",
             self.checkpointed_start
         );
-        if !is_whole {
+        if !has_snapshots {
             // What lies before the start may be gone, and with it what was known of it.
             self.known_from = self.known_from.max(latest_start).min(end);
         }
@@ -113,8 +114,9 @@ impl Ledger {
             self.take_holes(log);
         }
         let is_whole_batch = self.written.last().is_some_and(|last| last.last_offset + 1 == end);
-        let may_end_in_hole = !is_whole && self.known_from >= end;
+        let may_end_in_hole = self.known_from >= end;
         assert!(end == start || is_whole_batch || may_end_in_hole, "{end} is within a batch");
+        self.unsure_below = self.unsure_below.max(self.start);
         (self.start, self.end, self.flushed) = (start, end, self.flushed.min(end));
         (self.start_maybe, self.has_sync_failed) = (start, false);
         if start < self.unsure_below {
