@@ -6,7 +6,7 @@ use ottla_protocol::StrBytes;
 use ottla_protocol::batch::{Batches, RecordBatch, ValidatedBatches};
 use ottla_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use ottla_storage::{AppendContext, AppendError, Appended, Origin, StorageError, VerificationGuard};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::{Broker, Led, LookupError};
 use crate::config::{ServerConfig, ShareConfig};
@@ -215,7 +215,11 @@ fn committed(submitted: Result<(Led, Appended), LogError>) -> LogFuture<()> {
 }
 
 fn unavailable(error: StorageError) -> LogError {
-    warn!(%error, "a coordinator's log cannot be used");
+    if error.is_told() {
+        debug!(%error, "a coordinator's log cannot be used");
+    } else {
+        warn!(%error, "a coordinator's log cannot be used");
+    }
     LogError::Unavailable
 }
 

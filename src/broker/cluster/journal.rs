@@ -286,7 +286,7 @@ impl Journal {
     }
 
     /// As KRaft does after each append: the cluster's metadata is not worth less than a power cut.
-    fn flush(&self) -> Result<(), ClusterError> {
+    pub fn flush(&self) -> Result<(), ClusterError> {
         self.log.flush().map_err(|error| ClusterError::Unknown(error.to_string()))
     }
 }

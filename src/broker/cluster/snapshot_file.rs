@@ -75,7 +75,9 @@ pub(super) fn write_durably(
     records: impl Iterator<Item = MetadataRecord>,
 ) -> io::Result<()> {
     let part = path.with_extension("checkpoint.part");
-    write(&part, frame, records)?.sync_data()?;
+    let made = write(&part, frame, records).and_then(|file| file.sync_data());
+    // Half of one is of no use, and may take the last space.
+    made.inspect_err(|_| drop(fs::remove_file(&part)))?;
     fs::rename(&part, path)?;
     sync_parent(path)
 }

@@ -133,9 +133,10 @@ impl Writer {
 }
 
 impl Writer {
-    /// Whatever became of a failed append, the log knows it.
+    /// Whatever became of a failed append, the log knows it; but what a failed flush may have left in memory alone is not to
+    /// be seen, or decided upon, before it is on the disk.
     fn reload(&mut self) {
-        match self.journal.load() {
+        match self.journal.flush().and_then(|()| self.journal.load()) {
             Ok(controller) => {
                 self.publish.send_replace(Arc::new(controller.image().clone()));
                 self.controller = controller;

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use ottla_protocol::batch::RecordBatch;
 use tokio::sync::oneshot;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::alarm::Alarm;
 use super::log::{CoordinatorLog, LogError, LogFuture, Voucher};
@@ -287,7 +287,13 @@ impl<M: Machine> Shard<M> {
     }
 
     fn lost(&self, error: LogError) -> ShardError {
-        warn!(partition = self.partition, %error, "a coordinator's log failed; its shard is read again");
+        match error {
+            // The log says why, and once: on a full disk there would be no end of these lines.
+            LogError::Unavailable => debug!(partition = self.partition, "a shard is read again"),
+            _ => {
+                warn!(partition = self.partition, %error, "a coordinator's log failed; its shard is read again")
+            }
+        }
         match error {
             LogError::Fenced | LogError::Corrupt => ShardError::NotCoordinator,
             LogError::Unavailable

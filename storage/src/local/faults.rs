@@ -72,7 +72,12 @@ pub(crate) struct Health {
     refusals: AtomicU64,
     refusals_seen: AtomicU64,
     is_refusing: AtomicBool,
+    /// So often nothing new had been refused when somebody looked.
+    quiet_looks: AtomicU64,
 }
+
+/// Clients try again every second or so: what is quiet for longer is over.
+const QUIET_LOOKS: u64 = 10;
 
 impl Health {
     pub fn new(dir: PathBuf) -> Self {
@@ -83,6 +88,7 @@ impl Health {
             refusals: AtomicU64::new(0),
             refusals_seen: AtomicU64::new(0),
             is_refusing: AtomicBool::new(false),
+            quiet_looks: AtomicU64::new(0),
         }
     }
 
@@ -108,12 +114,17 @@ impl Health {
         }
     }
 
-    /// To be called from time to time: says so when writes succeed again.
+    /// To be called every second or so: says so when no write was refused for a while.
     pub fn look(&self) {
+        if !self.is_refusing.load(Ordering::Relaxed) {
+            return;
+        }
         let refusals = self.refusals.load(Ordering::Relaxed);
-        let is_over = self.refusals_seen.swap(refusals, Ordering::Relaxed) == refusals;
-        if is_over && self.is_refusing.swap(false, Ordering::Relaxed) {
-            tracing::info!("no write to the log directory {} was refused lately", self.dir.display());
+        if self.refusals_seen.swap(refusals, Ordering::Relaxed) != refusals {
+            self.quiet_looks.store(0, Ordering::Relaxed);
+        } else if self.quiet_looks.fetch_add(1, Ordering::Relaxed) + 1 == QUIET_LOOKS {
+            self.is_refusing.store(false, Ordering::Relaxed);
+            tracing::info!("the log directory {} has refused no write for a while", self.dir.display());
         }
     }
 
