@@ -491,3 +491,25 @@ fn retention_goes_on_counting_where_there_are_no_timestamps() {
         "the compacted segment is as old as it was"
     );
 }
+
+#[test]
+fn gaps_are_no_losses_when_the_policy_is_another_after_a_crash() {
+    let dir = Directory::new("compact-policy");
+    let logs = dir.logs();
+    let log = open(&logs, small());
+    fill(&log, 60);
+    let mut steps = 0;
+    // Some groups of segments are in place when the process ends.
+    let stopped = log.compact(&LIMITS, NOW, &mut |_| {
+        steps += 1;
+        if steps < 8 { Pace::Go } else { Pace::Stop }
+    });
+    let stopped = stopped.unwrap();
+    assert!(stopped.bytes_before > 0 && stopped.next_dirty_offset == 0, "{stopped:?}");
+    let before = rows(&log);
+    drop((log, logs));
+    let _ = std::fs::remove_file(dir.path().join("recovery-point-offset-checkpoint"));
+    let logs = dir.logs();
+    let log = open(&logs, LogOptions { cleanup_compact: false, cleanup_delete: true, ..small() });
+    assert_eq!(rows(&log), before);
+}
