@@ -177,7 +177,10 @@ pub(super) fn read_all(log: &Log) -> Vec<ottla_protocol::batch::RecordBatch> {
 
 fn is_same(told: &AbortedTransaction, known: &AbortedTransaction, ledger: &Ledger) -> bool {
     // Of what began before a power cut, what lies between may be unknown.
-    let is_stable_known = known.last_stable_offset >= ledger.known_from;
+    // An index that was made anew knows the open transactions by the first batches that compaction has left.
+    let is_compacted = |batch: &Written| batch.base_offset == known.last_stable_offset && batch.is_compacted;
+    let is_stable_known =
+        known.last_stable_offset >= ledger.known_from && !ledger.written.iter().any(is_compacted);
     let last_stable_offset = if is_stable_known { known.last_stable_offset } else { told.last_stable_offset };
     // An index that was made anew begins with the first batch that compaction has left.
     let skipped = known.first_offset..told.first_offset;
