@@ -1,8 +1,10 @@
 """Kafka's dump-log over every file of a data directory: whatever it complains of is a fault of the broker."""
 
 import functools
+import os
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 
 from harness import places
@@ -32,15 +34,15 @@ HARMLESS = re.compile(r"\s*Index timestamp: \d+, log timestamp: -1")
 
 def check(data):
     """Returns None, or the complaints about the files below `data`."""
-    groups = {"": [], "--offsets-decoder": [], "--cluster-metadata-decoder": []}
+    groups = {}
     for path in sorted(data.rglob("*")):
         if path.is_file() and path.name.endswith(KINDS) and path.stat().st_size > 0:
-            groups[decoder(path)].append(path)
+            groups.setdefault(decoder(path), []).append(path)
     complaints = []
     for option, paths in groups.items():
         for part in portions(paths):
-            complaints += dump([option] if option else [], part)
-    if not any(groups.values()):
+            complaints += dump(option, part)
+    if not groups:
         return f"no files in {data}"
     return "\n".join(complaints[:40]) or None
 
@@ -82,44 +84,72 @@ def portions(paths):
         yield part
 
 
+# Internal topics have records that it can read too.
+DECODERS = {
+    "__consumer_offsets": "--offsets-decoder",
+    "__transaction_state": "--transaction-log-decoder",
+    "__share_group_state": "--share-group-state-decoder",
+    "__cluster_metadata": "--cluster-metadata-decoder",
+}
+
+
 def decoder(path):
-    """Internal topics have records that it can read too."""
-    topic = path.parent.name
-    if not path.name.endswith(".log"):
-        return ""
-    if topic.startswith("__consumer_offsets-"):
-        return "--offsets-decoder"
-    if topic.startswith("__cluster_metadata-"):
+    """How to read a file; other topics' keys and values are anything."""
+    if path.name == "bootstrap.checkpoint":
         return "--cluster-metadata-decoder"
-    return ""
+    return DECODERS.get(path.parent.name.rpartition("-")[0], "--deep-iteration")
 
 
-def dump(options, paths):
-    """The complaints of one run over several files, each after the file's name."""
-    deep = [] if options else ["--deep-iteration"]
-    files = ",".join(str(path) for path in paths)
-    command = [places.TOOL, "dump-log", *options, *deep, "--files", files]
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+def dump(option, paths):
+    """The complaints of one run over several files, each after the file's name, and where Ottla's own dump differs."""
+    words = [option, "--files", ",".join(str(path) for path in paths)]
+    ours = start([places.OTTLA, "log", "dump", *words], stderr=subprocess.DEVNULL)
+    with tempfile.TemporaryFile("w+", errors="replace") as errors:
+        theirs = start([places.TOOL, "dump-log", *words], stderr=errors)
+        file, complaints, differs = "", [], False
+        for line in theirs.stdout:
+            if line.startswith("Dumping "):
+                file = line.split()[1]
+            elif line.startswith(("baseOffset:", "| offset:")):
+                # The content of a healthy batch or record may hold any word.
+                if "isvalid: false" in line or option in DECODERS.values() and UNREAD.search(line):
+                    complaints.append(f"{file}: {line.strip()[:300]}")
+            elif COMPLAINTS.search(line):
+                complaints.append(f"{file}: {line.strip()}")
+            if not differs and ours.stdout.readline() != line:
+                differs = True
+                complaints.append(f"{file}: ottla log dump differs from: {line.strip()[:300]}")
+        if not differs and (more := ours.stdout.readline()):
+            complaints.append(f"{file}: ottla log dump goes on with: {more.strip()[:300]}")
+        # What it has still to say after a difference is lost on purpose.
+        ours.stdout.close()
+        ours.wait()
+        if theirs.wait() != 0:
+            complaints.append(f"dump-log ended with {theirs.returncode} at {file}")
+        errors.seek(0)
+        return complaints + list(told_at_the_end(errors))
+
+
+def start(command, stderr):
+    # Java prints what is not ASCII as the machine's language has it, when nobody says.
+    environment = {**os.environ, "JAVA_TOOL_OPTIONS": "-Dstdout.encoding=UTF-8"}
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True, encoding="utf-8",
+        errors="replace", env=environment,
     )
-    file, section, complaints = "", None, []
-    for line in process.stdout:
-        if line.startswith("Dumping "):
-            file = line.split()[1]
-        elif line.startswith(("baseOffset:", "| offset:")):
-            # The content of a healthy batch or record may hold any word.
-            if "isvalid: false" in line or options and UNREAD.search(line):
-                complaints.append(f"{file}: {line.strip()[:300]}")
-        elif heading := SECTION.match(line):
+
+
+def told_at_the_end(lines):
+    """What it says when all files are read."""
+    section = None
+    for line in lines:
+        if heading := SECTION.match(line):
             section = Path(heading[2].strip())
         elif section and line.startswith(" "):
             if not HARMLESS.match(line) and not is_expected_gap(section, line):
-                complaints.append(f"{section}: {line.strip()}")
+                yield f"{section}: {line.strip()}"
         elif COMPLAINTS.search(line):
-            complaints.append(f"{file}: {line.strip()}")
-    if process.wait() != 0:
-        complaints.append(f"dump-log ended with {process.returncode} at {file}")
-    return complaints
+            yield line.strip()
 
 
 def is_expected_gap(path, line):
