@@ -8,22 +8,15 @@ than the reference's is printed like any other.
 import argparse
 import shutil
 import socket
-import struct
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 from harness import brokers, places
-from harness.brokers import Broker, receive
-from harness.figures import compaction
+from harness.brokers import Broker
+from harness.figures import compaction, recovery, wire
 from harness.figures.measure import cpu_seconds, franz, idle_memory, last, memory, tool
-
-# One record batch of magic 2 with the value "x", its CRC included.
-BATCH = bytes.fromhex(
-    "000000000000000000000039ffffffff026a9a6238000000000000000000000000000000000000"
-    "00000000ffffffffffffffffffffffffffff000000010e00000001027800"
-)
 
 # So that the members of all protocols are missed after the same time.
 SESSIONS = {
@@ -129,36 +122,12 @@ def first_produce(port, deadline):
     while time.monotonic() < deadline:
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-                if create_topic(connection) and produce(connection):
+                if wire.create_topic(connection, "b") and wire.produce(connection, "b"):
                     return
         except (OSError, EOFError):
             pass
         time.sleep(0.001)
     raise brokers.BrokerError("no Produce was acknowledged in time")
-
-
-def create_topic(connection):
-    # CreateTopics v2: one topic "b" of one partition; error 36 says that it is there.
-    body = struct.pack(">ih1siHiiib", 1, 1, b"b", 1, 1, 0, 0, 5000, 0)
-    answer = call(connection, 19, 2, body)
-    (error,) = struct.unpack_from(">h", answer, 4 + 4 + 4 + 2 + 1)
-    return error in (0, 36)
-
-
-def produce(connection):
-    # Produce v3 without a transactional id: acks=all, one batch for partition 0 of "b".
-    body = struct.pack(">hhii h1s iii", -1, -1, 5000, 1, 1, b"b", 1, 0, len(BATCH)) + BATCH
-    answer = call(connection, 0, 3, body)
-    (error,) = struct.unpack_from(">h", answer, 4 + 4 + 2 + 1 + 4 + 4)
-    return error == 0
-
-
-def call(connection, key, version, body):
-    client_id = b"bench"
-    frame = struct.pack(">hhih", key, version, 1, len(client_id)) + client_id + body
-    connection.sendall(struct.pack(">i", len(frame)) + frame)
-    (length,) = struct.unpack(">i", receive(connection, 4))
-    return receive(connection, length)
 
 
 def throughput(broker, figures, size, codec, megabytes):
@@ -208,4 +177,5 @@ PARTS = {
     "log": measure_log,
     "groups": measure_groups,
     "compaction": compaction.measure,
+    "recovery": recovery.measure,
 }
