@@ -92,6 +92,13 @@ impl OpenFiles {
         renamed
     }
 
+    /// Removes the file, whatever its name is now.
+    pub fn remove(&self, file: &CachedFile) -> io::Result<()> {
+        let mut current = file.0.lock();
+        current.file = None;
+        self.disk.remove_file(current.moved_to.as_deref().unwrap_or(&file.0.path))
+    }
+
     /// Gives the file the name that it was made with, if it still has this one. False when it is neither here nor there.
     pub fn settle(&self, file: &CachedFile, from: &Path) -> io::Result<bool> {
         let mut current = file.0.lock();

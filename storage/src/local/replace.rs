@@ -257,11 +257,9 @@ impl Drop for NewSegments {
     fn drop(&mut self) {
         // Those that the log did not take. The `.log` first: without it a start has no use for the others.
         for file in self.segments.iter().flat_map(Segment::files) {
-            for ending in [SWAP, CLEANED] {
-                let path = with_ending(file.path(), ending);
-                if let Err(error) = not_missing(self.files.disk().remove_file(&path)) {
-                    tracing::warn!(path = %path.display(), %error, "could not remove what a compaction left");
-                }
+            if let Err(error) = not_missing(self.files.remove(file)) {
+                let path = file.path().display();
+                tracing::warn!(%path, %error, "could not remove what a compaction left");
             }
         }
     }
