@@ -299,11 +299,11 @@ fn run(seed: u64, setting: &Setting) {
 #[test]
 fn a_damaged_log_opens_or_says_why_and_keeps_what_lies_before_the_damage() {
     let one = Setting { dirs: vec!["/data"], topics: vec!["t"], steps: 40, ..ONE };
-    for_seeds(400, |seed| run(seed, &one));
+    for_seeds(200, |seed| run(seed, &one));
 }
 
 #[test]
 fn damaged_logs_in_several_directories_serve_nothing_that_is_wrong() {
     let two = Setting { dirs: vec!["/data", "/more"], topics: vec!["t", "u"], steps: 80, ..ONE };
-    for_seeds(100, |seed| run(seed, &two));
+    for_seeds(50, |seed| run(seed, &two));
 }

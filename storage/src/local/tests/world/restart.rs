@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::check::read_all;
 use super::ledger::Ledger;
 use super::{Run, open};
-use crate::Log;
-use crate::local::tests::simulated_disk::{Fault, Left};
+use crate::local::tests::simulated_disk::{Fault, Left, SimulatedDisk};
+use crate::{Log, StorageError};
 
 impl Run {
     /// After a clean stop, a crash of the process, or one of the machine.
@@ -14,22 +14,27 @@ impl Run {
         if self.disk.is_none() {
             return;
         }
-        let left = match self.random.below(3) {
-            0 => {
-                self.note("stop cleanly");
-                match self.logs.close(self.now_ms) {
-                    Ok(()) => {
-                        for ledger in &mut self.ledgers {
-                            (ledger.flushed, ledger.checkpointed_start) = (ledger.end, ledger.start);
-                        }
-                    }
-                    Err(error) => self.accept_late(&error),
-                }
-                Left::Some(self.random.next())
+        match self.random.below(3) {
+            0 => self.stop_and_start(),
+            1 => self.go_on_with(Left::All),
+            _ => {
+                let left = Left::Some(self.random.next());
+                self.go_on_with(left);
             }
-            1 => Left::All,
-            _ => Left::Some(self.random.next()),
-        };
+        }
+    }
+
+    pub(super) fn stop_and_start(&mut self) {
+        self.note("stop cleanly");
+        match self.logs.close(self.now_ms) {
+            Ok(()) => {
+                for ledger in &mut self.ledgers {
+                    (ledger.flushed, ledger.checkpointed_start) = (ledger.end, ledger.start);
+                }
+            }
+            Err(error) => self.accept_late(&error),
+        }
+        let left = Left::Some(self.random.next());
         self.go_on_with(left);
     }
 
@@ -39,7 +44,7 @@ impl Run {
         self.go_on_with(left);
     }
 
-    fn go_on_with(&mut self, mut left: Left) {
+    pub(super) fn go_on_with(&mut self, mut left: Left) {
         let mut is_whole = left == Left::All;
         for crash in 0.. {
             self.note(&format!("restart {left:?}"));
@@ -50,23 +55,21 @@ impl Run {
                 let at = self.random.between(1, 30) as usize;
                 disk.world().fault = Some((at..=at, Fault::Crash));
             }
-            self.disk = Some(disk.clone());
+            self.spent += self.disk.replace(disk.clone()).map_or(0, |before| before.world().operations);
+            self.arm();
             self.note_files();
-            let opened = open(&disk, &self.setting);
-            let starts = opened.and_then(|logs| {
-                self.logs = logs;
-                (0..self.ledgers.len()).try_for_each(|at| self.log(at).start_offset().map(|_| ()))
-            });
+            let mut opened = self.open_all(&disk);
+            if disk.world().hits > 0 && !disk.world().is_dead() {
+                opened = self.open_all(&disk); // an error of the disk may have been in the way
+            }
             if !disk.world().is_dead() {
-                starts.unwrap();
+                opened.unwrap();
                 break;
             }
             left = if self.random.is_one_in(2) { Left::All } else { Left::Some(self.random.next()) };
             is_whole &= left == Left::All;
         }
-        if let Some(disk) = &self.disk {
-            disk.world().fault = None;
-        }
+        self.disarm();
         for at in 0..self.ledgers.len() {
             let log = self.log(at);
             // A snapshot of producers that could not be written is no reason to keep what is to be deleted.
@@ -78,6 +81,12 @@ impl Run {
         for at in 0..self.ledgers.len() {
             self.check_all(at);
         }
+        self.arm();
+    }
+
+    fn open_all(&mut self, disk: &SimulatedDisk) -> Result<(), StorageError> {
+        self.logs = open(disk, &self.setting)?;
+        (0..self.ledgers.len()).try_for_each(|at| self.log(at).start_offset().map(|_| ()))
     }
 }
 
