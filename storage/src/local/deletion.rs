@@ -177,12 +177,11 @@ impl LocalEngine {
     pub fn remove_doomed(&self, now_ms: i64) {
         let doomed = &self.files.doomed;
         if !self.has_looked_for_doomed.swap(true, Ordering::Relaxed) {
+            let known = doomed.dirs();
             for dir in self.online() {
                 let names = self.files.disk().list(&dir.path).unwrap_or_default();
-                let found = names.iter().filter(|name| is_doomed(name));
-                for path in found.map(|name| dir.path.join(name)).filter(|path| !doomed.has_dir(path)) {
-                    doomed.add_dir(path, 0);
-                }
+                let found = names.iter().filter(|name| is_doomed(name)).map(|name| dir.path.join(name));
+                found.filter(|path| !known.contains(path)).for_each(|path| doomed.add_dir(path, 0));
             }
         }
         doomed.remove_due(now_ms);

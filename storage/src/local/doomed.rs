@@ -4,7 +4,7 @@
 //! Removing a large file takes the file system a while, and there may be a hundred thousand of them: a thread of its own
 //! does it, which lives for as long as there is something to remove.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -78,8 +78,14 @@ impl Doomed {
         !self.0.state().topics.is_empty()
     }
 
-    pub fn has_dir(&self, path: &Path) -> bool {
-        self.0.state().waiting.values().any(|doom| matches!(doom, Doom::Dir(known) if known == path))
+    /// The directories that wait for their time.
+    pub fn dirs(&self) -> HashSet<PathBuf> {
+        let state = self.0.state();
+        let dirs = state.waiting.values().filter_map(|doom| match doom {
+            Doom::Dir(path) => Some(path.clone()),
+            Doom::File(_) | Doom::Topic(_) => None,
+        });
+        dirs.collect()
     }
 
     fn add(&self, doom: Doom, remove_at_ms: i64) {
