@@ -3,11 +3,14 @@
 //! Written like Kafka's own: independent blocks of 64 KiB, no content size, no checksums. Read: any valid frame.
 //! The encoder has one level, so `compression.lz4.level` does not change the output.
 
-use std::io::{self, Read, Write};
+use std::cell::Cell;
+use std::io::{self, Cursor, Read, Write};
+use std::marker::PhantomData;
 
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
-const MAGIC_BYTES: usize = 4;
+const MAGIC: [u8; 4] = 0x184d_2204u32.to_le_bytes();
+const MAGIC_BYTES: usize = MAGIC.len();
 const BLOCK_CHECKSUM_FLAG: u8 = 0x10;
 const CONTENT_SIZE_FLAG: u8 = 0x08;
 const DICTIONARY_FLAG: u8 = 0x01;
@@ -16,28 +19,71 @@ const STORED_BLOCK_BIT: u32 = 1 << 31;
 
 /// Reads one frame; what follows it is ignored, as Kafka does.
 pub(super) fn reader(input: &[u8]) -> impl Read + '_ {
-    Frame { decoder: FrameDecoder::new(input), has_end: has_end_mark(input) }
+    Frame::new(input)
 }
+
+/// A decoder has up to 256 KiB of buffers for blocks of 64 KiB: to take and to clear them anew for each batch would cost
+/// more than to inflate it. So a thread keeps one.
+type Decoder = FrameDecoder<Cursor<Vec<u8>>>;
+
+thread_local! {
+    static KEPT: Cell<Option<Decoder>> = const { Cell::new(None) };
+}
+
+/// Of blocks up to this size a decoder is kept, and after an input up to that.
+const KEPT_BLOCK_SIZE_CODE: u8 = BlockSize::Max64KB as u8;
+const KEPT_INPUT_BYTES: usize = 128 << 10;
 
 /// The decoder takes a frame that ends between two blocks for a whole one; Kafka's clients do not.
 struct Frame<'a> {
-    decoder: FrameDecoder<&'a [u8]>,
-    has_end: bool,
+    /// None at the end.
+    decoder: Option<Decoder>,
+    /// Where the mark of the end ends, if there is one.
+    end: Option<usize>,
+    /// The decoder may serve again.
+    is_kept: bool,
+    input: PhantomData<&'a [u8]>,
+}
+
+impl Frame<'_> {
+    fn new(input: &[u8]) -> Self {
+        let mut decoder = KEPT.take().unwrap_or_else(|| FrameDecoder::new(Cursor::default()));
+        let own = decoder.get_mut();
+        own.set_position(0);
+        own.get_mut().clear();
+        own.get_mut().extend_from_slice(input);
+        let block_size = input.get(MAGIC_BYTES + 1).map_or(0, |descriptor| descriptor >> 4 & 7);
+        let is_kept = input.starts_with(&MAGIC)
+            && block_size <= KEPT_BLOCK_SIZE_CODE
+            && input.len() <= KEPT_INPUT_BYTES;
+        Self { decoder: Some(decoder), end: end_of_blocks(input), is_kept, input: PhantomData }
+    }
 }
 
 impl Read for Frame<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.decoder.read(buffer)?;
-        match count == 0 && !buffer.is_empty() && !self.has_end {
-            true => Err(io::ErrorKind::UnexpectedEof.into()),
-            false => Ok(count),
+        let Some(decoder) = &mut self.decoder else { return Ok(0) };
+        let count = match decoder.read(buffer) {
+            Ok(count) => count,
+            Err(error) => {
+                self.decoder = None; // it is in the middle of something
+                return Err(error);
+            }
+        };
+        if count > 0 || buffer.is_empty() {
+            return Ok(count);
         }
+        let end = self.end.ok_or(io::ErrorKind::UnexpectedEof)?;
+        // Behind the mark it is between two frames: a block of nothing looks like the end, too.
+        let is_between = |decoder: &Decoder| decoder.get_ref().position() >= end as u64;
+        KEPT.set(self.decoder.take().filter(|decoder| self.is_kept && is_between(decoder)));
+        Ok(0)
     }
 }
 
-/// Steps over the blocks of a frame.
-fn has_end_mark(frame: &[u8]) -> bool {
-    let Some(flags) = frame.get(MAGIC_BYTES).copied() else { return false };
+/// Steps over the blocks of a frame, and the mark of the end, which may be missing.
+fn end_of_blocks(frame: &[u8]) -> Option<usize> {
+    let flags = frame.get(MAGIC_BYTES).copied()?;
     let optional = |flag, bytes| if flags & flag == 0 { 0 } else { bytes };
     // Flags, block size, header checksum.
     let header_bytes = MAGIC_BYTES + 3 + optional(CONTENT_SIZE_FLAG, 8) + optional(DICTIONARY_FLAG, 4);
@@ -46,12 +92,12 @@ fn has_end_mark(frame: &[u8]) -> bool {
     while let Some((size, blocks)) = rest.and_then(|rest| rest.split_first_chunk()) {
         let size = u32::from_le_bytes(*size);
         if size == 0 {
-            return true;
+            return Some(frame.len() - blocks.len());
         }
         let skipped = (size & !STORED_BLOCK_BIT) as usize + checksum_bytes;
         rest = blocks.get(skipped..);
     }
-    false
+    None
 }
 
 pub(super) fn compress(source: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {

@@ -39,3 +39,39 @@ fn ids_and_names() {
     assert_eq!("uncompressed".parse(), Ok(Compression::None));
     assert!("producer".parse::<Compression>().is_err());
 }
+
+#[test]
+fn what_one_lz4_frame_was_leaves_no_trace_in_the_next() {
+    let (small, large) = (b"a few bytes".as_slice(), text());
+    let good =
+        [compress(Compression::Lz4, None, small).unwrap(), compress(Compression::Lz4, None, &large).unwrap()];
+    let mut bad: Vec<Vec<u8>> = Vec::new();
+    for end in 0..good[0].len() {
+        bad.push(good[0][..end].to_vec());
+    }
+    for at in 0..good[0].len() {
+        let mut damaged = good[0].to_vec();
+        damaged[at] ^= 0x41;
+        bad.push(damaged);
+    }
+    // A block of nothing before the others, with and without an end.
+    let empty_block = [1, 0, 0, 0, 0];
+    let header = &good[0][..7];
+    bad.push([header, &empty_block, &good[0][7..]].concat());
+    bad.push([header, &empty_block].concat());
+    // Large blocks, two frames, a frame of the old kind.
+    let mut wide = good[1].to_vec();
+    wide[5] = 0x70;
+    bad.push(wide);
+    bad.push([&good[0][..], &good[1]].concat());
+    bad.push([&0x184c_2102u32.to_le_bytes()[..], &[1, 0, 0, 0, 0], &[0; 8]].concat());
+    for bad in bad {
+        for limit in [4, 1 << 24] {
+            let first = decompress(Compression::Lz4, &bad, limit);
+            for (input, frame) in [small, &large].iter().zip(&good) {
+                assert_eq!(decompress(Compression::Lz4, frame, 1 << 24).unwrap(), *input, "after {bad:?}");
+            }
+            assert_eq!(decompress(Compression::Lz4, &bad, limit), first, "{bad:?}");
+        }
+    }
+}
