@@ -52,6 +52,14 @@ impl Image {
         kept
     }
 
+    /// The nodes that have registered as controllers.
+    pub fn controller_ids(&self) -> impl Iterator<Item = i32> {
+        self.others.values().filter_map(|record| match &**record {
+            MetadataRecord::RegisterController(controller) => Some(controller.controller_id),
+            _ => None,
+        })
+    }
+
     fn config_records(&self) -> impl Iterator<Item = MetadataRecord> {
         let mut resources: Vec<_> = self.configs.iter().collect();
         resources.sort_by_key(|(resource, _)| *resource);

@@ -121,61 +121,47 @@ pub fn examine(given: &Given<'_>) -> Result<(), DataDirError> {
         fs::exists(&metadata_dir).map_err(|error| DataDirError::Io(metadata_dir.clone(), error))?;
     for (dir, found) in given.all().zip(&found) {
         if !matches!(found, Found::Unusable(_)) {
-            check_logs(dir, found.meta().is_some(), has_metadata)?;
+            check_origin(dir, found.meta().is_some(), has_metadata)?;
         }
     }
-    if !has_metadata || is_led_by_ottla(&metadata_dir) {
+    if is_led_by_ottla(&metadata_dir) {
         return Ok(());
     }
-    let metadata_directory_id = given
-        .all()
-        .zip(&found)
-        .find(|(dir, _)| *dir == given.metadata_log_dir)
-        .and_then(|(_, found)| Some(found.meta()?.directory_id))
-        .unwrap_or_default();
+    let of_metadata = given.all().zip(&found).find(|(dir, _)| *dir == given.metadata_log_dir);
+    let metadata_directory_id = of_metadata.and_then(|(_, found)| Some(found.meta()?.directory_id));
     let directory_ids: Vec<Uuid> =
         found.iter().filter_map(Found::meta).map(|meta| meta.directory_id).collect();
-    let node = takeover::Node { id: given.node_id, metadata_directory_id, directory_ids: &directory_ids };
+    let node = takeover::Node {
+        id: given.node_id,
+        metadata_directory_id: metadata_directory_id.unwrap_or_default(),
+        directory_ids: &directory_ids,
+        quorum_leader: quorum_number(&metadata_dir, "leaderId").ok().flatten(),
+    };
     takeover::check_metadata(&metadata_dir, &node)
         .map_err(|why| DataDirError::Refused(metadata_dir.clone(), why))?;
     for dir in given.log_dirs {
-        takeover::check_segments(dir).map_err(|(path, why)| DataDirError::Refused(path, why))?;
+        takeover::check_logs(dir).map_err(|(path, why)| DataDirError::Refused(path, why))?;
     }
     Ok(())
 }
 
-/// Logs without what says whose they are, and logs that are between two directories.
-fn check_logs(dir: &Path, has_meta: bool, has_metadata: bool) -> Result<(), DataDirError> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        // It is made, or fails, when it is opened.
-        Err(_) => return Ok(()),
-    };
-    let mut has_logs = false;
-    for entry in entries {
-        let entry = entry.map_err(|error| DataDirError::Io(dir.to_owned(), error))?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        if name.ends_with("-future") && name.contains('.') {
-            let why = "a replica is being moved between log directories; let Kafka finish it, or take the move back";
-            return Err(DataDirError::Refused(entry.path(), why.to_owned()));
-        }
-        let looks_like_log =
-            !has_logs && name.rsplit_once('-').is_some_and(|(_, end)| end.parse::<u32>().is_ok());
-        has_logs |= looks_like_log && entry.path().join(PARTITION_METADATA).is_file();
-    }
-    let why = match (has_logs, has_meta, has_metadata) {
-        (true, false, _) => {
+/// Refuses logs without what says whose they are.
+fn check_origin(dir: &Path, has_meta: bool, has_metadata: bool) -> Result<(), DataDirError> {
+    let why = match (has_meta, has_metadata) {
+        (true, true) => return Ok(()),
+        (false, _) => {
             "there are logs, and no meta.properties says whose they are; bring that file back".to_owned()
         }
-        (true, true, false) => {
-            format!(
-                "there are logs, and no {METADATA_TOPIC}-0 tells of them; say with metadata.log.dir where it is"
-            )
-        }
-        _ => return Ok(()),
+        (true, false) => format!(
+            "there are logs, and no {METADATA_TOPIC}-0 tells of them; say with metadata.log.dir where it is"
+        ),
     };
-    Err(DataDirError::Refused(dir.to_owned(), why))
+    let is_log = |entry: io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.path().join(PARTITION_METADATA).is_file())
+    };
+    // What is not there is made, or fails, when it is opened.
+    let has_logs = fs::read_dir(dir).is_ok_and(|mut entries| entries.any(is_log));
+    if has_logs { Err(DataDirError::Refused(dir.to_owned(), why)) } else { Ok(()) }
 }
 
 /// Reads each directory's `meta.properties`, and makes the directories and files that are missing. One that cannot be used
@@ -326,18 +312,24 @@ impl MetaProperties {
 /// The quorum's epoch as this node last knew it; 0 when there is none yet, or a power cut left an empty file: the log
 /// then knows.
 pub(super) fn read_quorum_epoch(metadata_dir: &Path) -> io::Result<i32> {
+    quorum_number(metadata_dir, "leaderEpoch").map(|epoch| epoch.unwrap_or(0))
+}
+
+/// A number in `quorum-state`; nothing when the file is not there, or empty.
+fn quorum_number(metadata_dir: &Path, key: &str) -> io::Result<Option<i32>> {
     let text = match fs::read_to_string(metadata_dir.join(QUORUM_STATE)) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     if text.is_empty() {
-        return Ok(0);
+        return Ok(None);
     }
-    let number = text.split_once("\"leaderEpoch\":").and_then(|(_, rest)| {
-        rest.trim_start().split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok())
+    let number = text.split_once(&format!("\"{key}\":")).and_then(|(_, rest)| {
+        rest.trim_start().split(|c: char| c != '-' && !c.is_ascii_digit()).next()?.parse().ok()
     });
-    number.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "quorum-state has no leaderEpoch"))
+    let missing = || io::Error::new(io::ErrorKind::InvalidData, format!("quorum-state has no {key}"));
+    number.map(Some).ok_or_else(missing)
 }
 
 /// Kafka writes one line without an end. It reads ours all the same, and writes its own when it leads again.

@@ -27,7 +27,7 @@ pub const METADATA_TOPIC: &str = "__cluster_metadata";
 const METADATA_TOPIC_ID: Uuid = Uuid::from_u128(1);
 
 /// In the directory that holds the log's: what a cluster is formatted to be.
-const BOOTSTRAP_CHECKPOINT: &str = "bootstrap.checkpoint";
+pub(super) const BOOTSTRAP_CHECKPOINT: &str = "bootstrap.checkpoint";
 
 /// Bytes of the log that are read at a time.
 const READ_BYTES: usize = 1 << 20;

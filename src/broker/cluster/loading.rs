@@ -26,19 +26,23 @@ pub(super) struct Loading {
 impl Loading {
     /// Begins with a snapshot.
     pub fn replay_snapshot(&mut self, id: SnapshotId, dir: &Path) -> Result<(), String> {
-        let path = id.path_in(dir);
-        let read = snapshot_file::read(&path, |entry| match entry {
+        self.replay_file(&id.path_in(dir))?;
+        if id.end_offset > 0 {
+            self.controller.replay_position(id.end_offset - 1, id.epoch);
+        }
+        Ok(())
+    }
+
+    /// What a file like a snapshot holds.
+    pub fn replay_file(&mut self, path: &Path) -> Result<(), String> {
+        let read = snapshot_file::read(path, |entry| match entry {
             Entry::Control(record) => {
                 self.replay_control(&record);
                 Ok(())
             }
             Entry::Metadata(record) => self.replay(record),
         });
-        read.map_err(|error| format!("{}: {error}", path.display()))?;
-        if id.end_offset > 0 {
-            self.controller.replay_position(id.end_offset - 1, id.epoch);
-        }
-        Ok(())
+        read.map_err(|error| format!("{}: {error}", path.display()))
     }
 
     pub fn replay_chunk(&mut self, chunk: Bytes) -> Result<(), String> {

@@ -10,6 +10,7 @@ use ottla_protocol::batch::{BatchError, RecordBatch};
 use ottla_protocol::kafka_id;
 use uuid::Uuid;
 
+use super::journal::BOOTSTRAP_CHECKPOINT;
 use super::loading::Loading;
 use super::snapshot_file;
 use crate::metadata::{FEATURES, Image, Membership, ResourceType};
@@ -33,6 +34,8 @@ pub(super) struct Node<'a> {
     pub metadata_directory_id: Uuid,
     /// Of the log directories, and of the metadata log's.
     pub directory_ids: &'a [Uuid],
+    /// Who led when `quorum-state` was written; negative for nobody.
+    pub quorum_leader: Option<i32>,
 }
 
 /// Replays the metadata as it lies there, and checks what it says.
@@ -52,9 +55,11 @@ fn check_quorum(loading: &Loading, node: &Node<'_>) -> Result<(), String> {
     if quorum.kraft_version() > KRAFT_VERSION_MAX {
         return Err(format!("kraft.version {} is newer than is known here", quorum.kraft_version()));
     }
-    if let Some(other) = quorum.voter_ids().into_iter().find(|id| *id != node.id) {
+    let controllers = loading.controller.image().controller_ids();
+    let mut known = quorum.voter_ids().into_iter().chain(controllers).chain(node.quorum_leader);
+    if let Some(other) = known.find(|id| *id >= 0 && *id != node.id) {
         return Err(format!(
-            "node {other} is a voter of the metadata quorum, too; Ottla serves a single node: remove it from the quorum first"
+            "node {other} is in the metadata quorum, too; Ottla serves a single node: remove it from the quorum first"
         ));
     }
     let voter = quorum.voters.iter().flat_map(|record| &record.voters).next();
@@ -136,12 +141,20 @@ fn replay(dir: &Path) -> Result<Loading, String> {
     if let Some(newest) = snapshot_file::list(dir).map_err(|error| error.to_string())?.last() {
         loading.replay_snapshot(*newest, dir)?;
     }
-    let segments = segments(dir).map_err(|error| error.to_string())?;
+    let segments = match segments(dir) {
+        Ok(segments) => segments,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error.to_string()),
+    };
     for (at, path) in segments.iter().enumerate() {
         let is_whole = replay_segment(path, &mut loading)?;
         if !is_whole && at + 1 < segments.len() {
             return Err(format!("{}: it is damaged, and others follow it", path.display()));
         }
+    }
+    let formatted = dir.parent().map(|root| root.join(BOOTSTRAP_CHECKPOINT)).filter(|path| path.exists());
+    if let Some(path) = formatted.filter(|_| loading.controller.next_offset() == 0) {
+        loading.replay_file(&path)?;
     }
     Ok(loading)
 }
@@ -179,25 +192,39 @@ fn replay_segment(path: &Path, loading: &mut Loading) -> Result<bool, String> {
     }
 }
 
-/// Whether all logs are in a format that is read here. Old formats begin a segment, or are not in it: what is written
-/// to it later is never older.
-pub(super) fn check_segments(log_dir: &Path) -> Result<(), (PathBuf, String)> {
+/// Refuses logs that are between two directories, and formats that are not read here. An old format begins a segment, or
+/// is not in it: what is written to it later is never older.
+pub(super) fn check_logs(log_dir: &Path) -> Result<(), (PathBuf, String)> {
     let failed = |error: io::Error| (log_dir.to_owned(), error.to_string());
-    for entry in fs::read_dir(log_dir).map_err(failed)? {
+    let entries = match fs::read_dir(log_dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    for entry in entries {
         let dir = entry.map_err(failed)?.path();
-        if !dir.is_dir() {
-            continue;
+        if dir.extension().and_then(|end| end.to_str()).is_some_and(|end| end.ends_with("-future")) {
+            let why = "a replica is being moved between log directories; let Kafka finish it, or take the move back";
+            return Err((dir, why.to_owned()));
         }
-        for path in segments(&dir).map_err(failed)? {
-            let mut head = [0; MAGIC_AT + 1];
-            let read = File::open(&path).and_then(|mut file| file.read_exact(&mut head));
-            if read.is_ok() && head[MAGIC_AT] < MAGIC_V2 && head[8..12] != [0; 4] {
-                let why = format!(
-                    "records of message format v{}, which Ottla does not read; copy the topic with Kafka first",
-                    head[MAGIC_AT]
-                );
-                return Err((path, why));
-            }
+        if dir.is_dir() {
+            check_formats(&dir)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_formats(dir: &Path) -> Result<(), (PathBuf, String)> {
+    for path in segments(dir).map_err(|error| (dir.to_owned(), error.to_string()))? {
+        let mut head = [0; MAGIC_AT + 1];
+        let read = File::open(&path).and_then(|mut file| file.read_exact(&mut head));
+        // What has no length is space that was set aside.
+        if read.is_ok() && head[MAGIC_AT] < MAGIC_V2 && head[8..12] != [0; 4] {
+            let why = format!(
+                "records of message format v{}, which Ottla does not read; copy the topic with Kafka first",
+                head[MAGIC_AT]
+            );
+            return Err((path, why));
         }
     }
     Ok(())

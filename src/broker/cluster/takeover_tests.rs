@@ -7,7 +7,8 @@ use ottla_protocol::kafka_id;
 use ottla_protocol::record_formats::control::voters_record::Voter;
 use ottla_protocol::record_formats::control::{KRaftVersionRecord, VotersRecord};
 use ottla_protocol::record_formats::metadata::{
-    ConfigRecord, FeatureLevelRecord, PartitionRecord, RegisterBrokerRecord, TopicRecord,
+    ConfigRecord, FeatureLevelRecord, PartitionRecord, RegisterBrokerRecord, RegisterControllerRecord,
+    TopicRecord,
 };
 use ottla_protocol::record_formats::{ControlRecord, MetadataRecord};
 
@@ -136,7 +137,9 @@ fn metadata_that_cannot_be_carried_over_is_refused() {
     let alone = quorum(1, &[(1, DIRECTORY)]);
     check("healthy", None, &alone, "");
     check("static-voters", None, &[], "");
-    check("voters", None, &quorum(1, &[(1, DIRECTORY), (2, TOPIC)]), "node 2 is a voter");
+    check("voters", None, &quorum(1, &[(1, DIRECTORY), (2, TOPIC)]), "node 2 is in the metadata quorum");
+    let controller = RegisterControllerRecord { controller_id: 3, ..Default::default() };
+    check("controllers", Some(controller.into()), &[], "node 3 is in the metadata quorum");
     check("voter-elsewhere", None, &quorum(1, &[(1, TOPIC)]), "metadata.log.dir");
     check("kraft-version", None, &quorum(2, &[(1, DIRECTORY)]), "kraft.version 2");
     check("newer", level("metadata.version", 31), &alone, "metadata.version is at level 31");
@@ -201,6 +204,23 @@ fn files_that_cannot_be_carried_over_are_refused() {
     check_files("torn-middle", two, "others follow it");
     let snapshot = "__cluster_metadata-0/00000000000000000100-0000000003.checkpoint";
     check_files("torn-snapshot", |dir| dir.write(snapshot, &[7; 30]), "the metadata cannot be read");
+    let led_elsewhere =
+        |dir: &Dir| dir.write("__cluster_metadata-0/quorum-state", br#"{"leaderId":3000,"leaderEpoch":3}"#);
+    check_files("led-elsewhere", led_elsewhere, "node 3000 is in the metadata quorum");
+    let formatted_newer = |dir: &Dir| {
+        fs::remove_dir_all(dir.0.join("__cluster_metadata-0")).unwrap();
+        fs::remove_dir_all(dir.0.join("t-0")).unwrap();
+        let frame = Frame {
+            epoch: 0,
+            now_ms: 0,
+            last_contained_log_timestamp: 0,
+            quorum: &[],
+            metadata_version: newest_metadata_version(),
+        };
+        let records = level("metadata.version", 31).into_iter();
+        snapshot_file::write_durably(&dir.0.join("bootstrap.checkpoint"), &frame, records).unwrap();
+    };
+    check_files("formatted-newer", formatted_newer, "metadata.version is at level 31");
     // Who led last has looked, and has carried on since.
     let ours = |dir: &Dir| {
         dir.write(snapshot, &[7; 30]);
