@@ -7,15 +7,73 @@ use std::cell::Cell;
 use std::io::{self, Cursor, Read, Write};
 use std::marker::PhantomData;
 
+use lz4_flex::block::{DecompressError, decompress_into};
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
 const MAGIC: [u8; 4] = 0x184d_2204u32.to_le_bytes();
 const MAGIC_BYTES: usize = MAGIC.len();
+/// Version 1, independent blocks, nothing optional but a checksum of the content.
+const USUAL_FLAGS: u8 = 0x60;
+const CONTENT_CHECKSUM_FLAG: u8 = 0x04;
 const BLOCK_CHECKSUM_FLAG: u8 = 0x10;
 const CONTENT_SIZE_FLAG: u8 = 0x08;
 const DICTIONARY_FLAG: u8 = 0x01;
 /// The bit of a block's size that says it is stored, not compressed.
 const STORED_BLOCK_BIT: u32 = 1 << 31;
+
+/// All that is in a frame of the usual kind, inflated straight into its place. The reader's own memory is as large as the
+/// largest block that the frame allows, 4 MiB with several clients, which is too much to be kept: to take it anew for each
+/// frame takes longer than the inflation. None for any other frame, or when it would be more than `limit`: the reader says what is wrong. As in Kafka,
+/// nobody looks at the checksum of the content: the batch has one.
+pub(super) fn inflate_usual(frame: &[u8], limit: usize) -> Option<Vec<u8>> {
+    let (header, mut rest) = frame.split_first_chunk::<{ MAGIC_BYTES + 3 }>()?;
+    if header[..MAGIC_BYTES] != MAGIC || header[MAGIC_BYTES] & !CONTENT_CHECKSUM_FLAG != USUAL_FLAGS {
+        return None;
+    }
+    let block_max_bytes = match header[MAGIC_BYTES + 1] {
+        0x40 => 64 << 10,
+        0x50 => 256 << 10,
+        0x60 => 1 << 20,
+        0x70 => 4 << 20,
+        _ => return None,
+    };
+    let mut inflated = Vec::new();
+    loop {
+        let (size, blocks) = rest.split_first_chunk()?;
+        let size = u32::from_le_bytes(*size);
+        if size == 0 {
+            return Some(inflated);
+        }
+        let (block, behind) = blocks.split_at_checked((size & !STORED_BLOCK_BIT) as usize)?;
+        let room = block_max_bytes.min(limit - inflated.len());
+        match size & STORED_BLOCK_BIT {
+            0 => inflate_block(block, room, &mut inflated)?,
+            _ if block.len() <= room => inflated.extend_from_slice(block),
+            _ => return None,
+        }
+        rest = behind;
+    }
+}
+
+/// Puts at most `room` bytes behind `inflated`.
+fn inflate_block(block: &[u8], room: usize, inflated: &mut Vec<u8>) -> Option<()> {
+    let start = inflated.len();
+    // What records usually come to.
+    let mut guess = block.len().saturating_mul(3).min(room);
+    loop {
+        inflated.resize(start + guess, 0);
+        match decompress_into(block, &mut inflated[start..]) {
+            Ok(count) => {
+                inflated.truncate(start + count);
+                return Some(());
+            }
+            Err(DecompressError::OutputTooSmall { .. }) if guess < room => {
+                guess = guess.saturating_mul(2).min(room);
+            }
+            Err(_) => return None,
+        }
+    }
+}
 
 /// Reads one frame; what follows it is ignored, as Kafka does.
 pub(super) fn reader(input: &[u8]) -> impl Read + '_ {

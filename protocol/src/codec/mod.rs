@@ -117,6 +117,11 @@ impl From<io::Error> for CodecError {
 
 /// Inflates `input` whole, to at most `limit` bytes.
 pub fn decompress(codec: Compression, input: &[u8], limit: usize) -> Result<Bytes, CodecError> {
+    if codec == Compression::Lz4
+        && let Some(inflated) = lz4::inflate_usual(input, limit)
+    {
+        return Ok(inflated.into());
+    }
     let mut output = Vec::with_capacity(input.len().saturating_mul(4).min(limit));
     with_reader(codec, input, |reader| read_to_limit(reader, limit, &mut output))?;
     Ok(output.into())

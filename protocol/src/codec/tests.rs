@@ -67,11 +67,59 @@ fn what_one_lz4_frame_was_leaves_no_trace_in_the_next() {
     bad.push([&0x184c_2102u32.to_le_bytes()[..], &[1, 0, 0, 0, 0], &[0; 8]].concat());
     for bad in bad {
         for limit in [4, 1 << 24] {
-            let first = decompress(Compression::Lz4, &bad, limit);
+            let first = read_lz4(&bad, limit);
             for (input, frame) in [small, &large].iter().zip(&good) {
-                assert_eq!(decompress(Compression::Lz4, frame, 1 << 24).unwrap(), *input, "after {bad:?}");
+                assert_eq!(read_lz4(frame, 1 << 24).unwrap(), *input, "after {bad:?}");
             }
-            assert_eq!(decompress(Compression::Lz4, &bad, limit), first, "{bad:?}");
+            assert_eq!(read_lz4(&bad, limit), first, "{bad:?}");
+        }
+    }
+}
+
+/// By the reader, not in place.
+fn read_lz4(frame: &[u8], limit: usize) -> Result<Bytes, CodecError> {
+    let mut output = Vec::new();
+    with_reader(Compression::Lz4, frame, |reader| read_to_limit(reader, limit, &mut output))?;
+    Ok(output.into())
+}
+
+/// Frames as clients write them: what is inflated in place is what the reader reads, and what is damaged is damaged for both.
+#[test]
+fn an_lz4_frame_is_inflated_in_place_as_the_reader_does() {
+    use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
+    let inputs = [&b""[..], b"x", &[7; 3 << 20], &text(), &text()[..70_000]];
+    for (block_size, mode) in [
+        (BlockSize::Max64KB, BlockMode::Independent),
+        (BlockSize::Max256KB, BlockMode::Independent),
+        (BlockSize::Max4MB, BlockMode::Independent),
+        (BlockSize::Max64KB, BlockMode::Linked),
+    ] {
+        for (input, checksum) in inputs.iter().flat_map(|input| [(*input, false), (*input, true)]) {
+            let info = FrameInfo::new().block_mode(mode).block_size(block_size).content_checksum(checksum);
+            let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
+            io::copy(&mut &*input, &mut encoder).unwrap();
+            let frame = encoder.finish().unwrap();
+            let what = format!("{block_size:?} {mode:?} {} {checksum}", input.len());
+            let is_usual = mode == BlockMode::Independent && !input.is_empty();
+            if is_usual {
+                assert_eq!(lz4::inflate_usual(&frame, input.len()).as_deref(), Some(input), "{what}");
+            }
+            for limit in [input.len(), input.len().saturating_sub(1), input.len() / 2] {
+                assert_eq!(
+                    decompress(Compression::Lz4, &frame, limit),
+                    read_lz4(&frame, limit),
+                    "{what} {limit}"
+                );
+            }
+            for end in [0, 3, 7, 9, 11, frame.len() / 2, frame.len() - 9].map(|end| end.min(frame.len() - 5))
+            {
+                let torn = decompress(Compression::Lz4, &frame[..end], input.len());
+                assert_eq!(
+                    torn.is_err(),
+                    read_lz4(&frame[..end], input.len()).is_err(),
+                    "{what} until {end}"
+                );
+            }
         }
     }
 }
