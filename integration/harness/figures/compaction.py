@@ -5,7 +5,7 @@ import time
 
 from harness import brokers
 from harness.brokers import Broker
-from harness.figures.measure import cpu_seconds, forget_peak, franz, last, memory, peak_memory, tool
+from harness.figures.measure import cpu_seconds, forget_peak, franz, memory, peak_memory, tool
 
 CASES = ((1000, "none"), (1000, "lz4"), (100, "none"), (100, "lz4"))
 DEADLINE_S = 300
@@ -38,18 +38,23 @@ def compact(broker, figures, size, codec, megabytes):
     # The last segment is not compacted.
     active = max(before)
     dirty_mb = sum(size for base, size in before.items() if base != active) / 1e6
+    told = len(accounts(broker))
     rest, cpu = memory(broker), cpu_seconds(broker)
     forget_peak(broker)
     configs = ("--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", "min.cleanable.dirty.ratio=0.0")
     tool("configs", broker, *configs)
-    wait(lambda: cleaned_to(broker, topic) == active, f"{topic} is compacted")
+    wait(lambda: cleaned_to(broker, topic) == active and len(accounts(broker)) > told, f"{topic} is compacted")
     cpu, peak = cpu_seconds(broker) - cpu, peak_memory(broker)
-    seconds = float(last(ACCOUNTS[broker.kind], broker.log.read_text(errors="replace")).replace(",", ""))
+    seconds = float(accounts(broker)[-1].replace(",", ""))
     label = f"compact {size} B, {codec}"
     figures[f"{label}: MB/s of the log"] = f"{dirty_mb / seconds:.0f}"
     figures[f"{label}: broker CPU s per GB"] = f"{cpu * 1000 / dirty_mb:.2f}"
     figures[f"{label}: memory over what it had, MB"] = f"{peak - rest:.1f}"
     figures[f"{label}: left of the log"] = f"{sum(log_sizes(broker, topic).values()) / sum(before.values()):.0%}"
+
+
+def accounts(broker):
+    return re.findall(ACCOUNTS[broker.kind], broker.log.read_text(errors="replace"))
 
 
 def log_sizes(broker, topic):
