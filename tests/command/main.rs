@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test's deadlines are the wall's")]
 
 mod client;
+mod full_disk;
 mod health;
 mod limits;
 mod log_dump;

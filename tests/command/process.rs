@@ -58,7 +58,20 @@ impl Ottla {
     /// Starts it and waits until it says that it is ready.
     pub fn serve(dir: &Dir, args: &[&str], environment: &[(&str, &str)]) -> Ottla {
         let args: Vec<&str> = ["serve"].iter().chain(args).copied().collect();
-        let mut child = command(dir, &args, environment).stderr(Stdio::piped()).spawn().unwrap();
+        Ottla::start(command(dir, &args, environment))
+    }
+
+    /// The same, where no file may be larger than so many blocks (of 512 bytes, or 1024: shells do not agree).
+    pub fn serve_small_files(dir: &Dir, blocks: u32, args: &[&str]) -> Ottla {
+        let mut shell = Command::new("/bin/sh");
+        shell.current_dir(dir.path()).env_clear();
+        let limited = format!("ulimit -f {blocks} && exec \"$0\" serve \"$@\"");
+        shell.args(["-c", &limited, env!("CARGO_BIN_EXE_ottla")]).args(args);
+        Ottla::start(shell)
+    }
+
+    fn start(mut command: Command) -> Ottla {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let errors = child.stderr.take().unwrap();
         let (send, lines) = mpsc::channel();
         thread::spawn(move || {
@@ -132,6 +145,11 @@ impl Ottla {
             }
         }
         self.child.wait().unwrap().code()
+    }
+
+    /// Ends it as a crash does.
+    pub fn kill(mut self) {
+        self.child.kill().and_then(|()| self.child.wait()).unwrap();
     }
 
     /// Ends it as a service manager does.

@@ -81,6 +81,13 @@ pub enum DataDirError {
 impl fmt::Display for DataDirError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            DataDirError::Io(path, error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path}: {error}; the user that runs this process must be able to read and write it"
+                )
+            }
             DataDirError::Io(path, error) => write!(f, "{}: {error}", path.display()),
             DataDirError::Mismatch(why) => f.write_str(why),
             DataDirError::Malformed(path, why) => write!(f, "{}: {why}", path.display()),
