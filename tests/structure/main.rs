@@ -12,7 +12,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "protocol/src",
         &["anyhow", "bytes", "crc32c", "flate2", "kafka_protocol", "lz4_flex", "snap", "uuid", "zstd"],
     ),
-    ("storage/src", &["bytes", "crc32c", "ottla_protocol", "rustix", "tracing", "uuid"]),
+    ("storage/src", &["bytes", "crc32c", "ottla_protocol", "rustix", "tracing", "uuid", "xxhash_rust"]),
     ("src/config", &["bytes", "kafka_protocol", "ottla_protocol", "ottla_storage", "uuid"]),
     ("src/metadata", &["bytes", "imbl", "kafka_protocol", "ottla_protocol", "uuid"]),
     ("src/coordinator", &["bytes", "kafka_protocol", "ottla_protocol", "regex", "uuid", "xxhash_rust"]),

@@ -24,7 +24,7 @@ pub(crate) enum Meaning {
 
 impl Meaning {
     pub fn of(error: &io::Error) -> Self {
-        use io::ErrorKind::{
+        use std::io::ErrorKind::{
             FileTooLarge, NotConnected, QuotaExceeded, ReadOnlyFilesystem, StaleNetworkFileHandle,
             StorageFull,
         };
