@@ -364,8 +364,11 @@ impl Recovery {
         self.store.next_offset = end_offset;
         self.epochs.truncate_from_end(end_offset);
         if self.epochs != self.epochs_on_disk {
-            // After a clean stop nobody would find it out again.
-            let noted = self.store.note(Note::Epochs(&self.epochs.encode()));
+            // After a clean stop nobody would find it out again. What the file said must not come back at a power cut either.
+            let noted = self.store.note(Note::Epochs(&self.epochs.encode())).and_then(|()| {
+                let dir = &self.store.dir;
+                self.disk().sync_dir(dir).map_err(|error| StorageError::io("sync", dir, error))
+            });
             noted.unwrap_or_else(|error| tracing::warn!(%error, "the leader epochs are not written yet"));
         }
         self.producers.committed_up_to(end_offset);

@@ -59,6 +59,12 @@ impl Rewrite for LocalStore {
     }
 
     fn begin_replacement(&mut self, extents: &[Extent], options: &LogOptions) -> Box<dyn Replacement> {
+        // What an earlier replacement could not settle would be in the way of this one. (Where the `.log` is not in its place,
+        // the old ones may not be gone: only a start may put it there.)
+        let settled = self.segments.iter().filter(|segment| !segment.log.is_moved());
+        let files = settled.flat_map(Segment::files);
+        let unsettled: Vec<_> = files.filter(|file| file.is_moved()).cloned().collect();
+        self.settle_names(&unsettled);
         Box::new(NewSegments {
             dir: self.dir.clone(),
             files: self.files.clone(),
@@ -172,7 +178,7 @@ impl LocalStore {
         let found = sealed.get(first..first + extents.len())?;
         let is_same = |(segment, extent): (&Segment, &Extent)| {
             (segment.base_offset(), segment.size()) == (extent.base_offset, extent.bytes)
-                && !segment.log.is_moved()
+                && segment.files().into_iter().all(|file| !file.is_moved())
         };
         found.iter().zip(extents).all(is_same).then_some(first)
     }

@@ -40,7 +40,12 @@ impl Log {
     pub fn flush(&self) -> Result<(), StorageError> {
         let _turn = self.flush_turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut inner = self.lock();
-        let State::Open(log) = &mut inner.state else { return Ok(()) };
+        let super::Inner { options, state } = &mut *inner;
+        if matches!(state, State::Closed) {
+            // It may have been put away with something that is not on the disk.
+            self.open(options, state)?;
+        }
+        let State::Open(log) = state else { return Ok(()) };
         log.is_flush_queued = false;
         let (flush, upto) = (log.store.flush(), log.end_offset);
         // What is appended from here on counts for the next one.

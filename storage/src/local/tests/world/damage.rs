@@ -185,7 +185,8 @@ impl Known {
         let after = batches.last().map_or(base_offset, |last| last.0 + 1);
         let next = self.ledger.written.iter().map(|batch| batch.base_offset).find(|base| *base >= after);
         let until = first_damaged.map(|(base, _)| *base).or(next).unwrap_or(i64::MAX);
-        self.sound_until = self.sound_until.min(if batches.is_empty() { base_offset } else { until });
+        self.sound_until =
+            self.sound_until.min(if batches.is_empty() || *from == 0 { base_offset } else { until });
     }
 
     fn check(&self, log: &Log, random: &mut Random) {
