@@ -1,5 +1,7 @@
-//! What a start after a crash costs, without a server: `cargo run --release -p ottla-storage --example recovery DIR GB`.
-//! Writes so much to one log in batches of 16 KiB and again in small ones, forgets it unflushed, and opens it again.
+//! What a start after a crash costs, without a server:
+//! `cargo run --release -p ottla-storage --example recovery DIR GB [upkeep]`. Writes so much to one log in batches of several
+//! sizes, forgets it as a crash does, and opens it again. With upkeep, which comes once a second (here: each 200 MB), never
+//! much more than a gigabyte is unflushed.
 #![allow(clippy::disallowed_methods, reason = "it measures")]
 
 use std::path::PathBuf;
@@ -15,6 +17,7 @@ const NOW_MS: i64 = 1_800_000_000_000;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = PathBuf::from(std::env::args().nth(1).ok_or("name a directory")?);
     let gigabytes: f64 = std::env::args().nth(2).map_or(Ok(1.0), |text| text.parse())?;
+    let has_upkeep = std::env::args().nth(3).is_some();
     for (name, size) in [("medium", 16 * 1024), ("small", 130), ("large", 1 << 20)] {
         let id = LogId { topic: name.into(), topic_id: Uuid::from_u128(size as u128), partition: 0 };
         let options = Arc::new(LogOptions::default());
@@ -25,7 +28,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
         let logs = Logs::local(vec![dir.clone()], LocalSettings::default())?;
         let log = logs.log(&id, &options);
+        let per_upkeep = (200_000_000 / batch.size()) as i64;
         for n in 0..count {
+            if has_upkeep && n % per_upkeep == 0 {
+                logs.maintain(NOW_MS);
+            }
             let context = AppendContext { leader_epoch: 0, now_ms: NOW_MS + n, origin: Origin::Client };
             log.append(ValidatedBatches::internal([batch.clone()]), context)?;
         }

@@ -267,3 +267,24 @@ fn flush_ms_counts_from_the_first_append_that_is_not_flushed() {
     logs.maintain(NOW + 6000);
     wait_until("the log is flushed", || noted() == 3);
 }
+
+/// Long before the next checkpoint is due, so that a recovery does not read it again.
+#[test]
+fn a_large_flush_is_noted_at_once() {
+    let dir = Directory::new("large-flush");
+    let logs = dir.logs();
+    let options = Arc::new(LogOptions { segment_bytes: 70 << 20, ..LogOptions::default() });
+    let log = logs.log(&id("t", 0), &options);
+    logs.maintain(NOW);
+    let value = vec![b'x'; 1 << 20];
+    for _ in 0..75 {
+        log.append(sized_batch(&value, NOW), client()).unwrap();
+    }
+    // The segment that was full is flushed in the background.
+    wait_until("the recovery point is noted", || {
+        logs.maintain(NOW + 1000);
+        let text = std::fs::read_to_string(dir.path().join("recovery-point-offset-checkpoint"));
+        let noted = text.ok().and_then(|text| text.trim().rsplit(' ').next().and_then(|at| at.parse().ok()));
+        noted.is_some_and(|at: i64| (69..=75).contains(&at))
+    });
+}

@@ -19,6 +19,9 @@ pub enum RetentionDue {
     At(i64),
 }
 
+/// A flush of so many bytes is noted before the next checkpoint is due.
+const NOTED_MIN_BYTES: u64 = 64 << 20;
+
 impl Log {
     /// Moves the start to `offset`, if that is later (DeleteRecords). What lies before it cannot be read any more; its bytes
     /// go extent by extent. Survives a restart. Returns the start.
@@ -64,6 +67,10 @@ impl Log {
             }
         }
         drop(inner);
+        if outcome.is_ok() && taken_on.1 >= NOTED_MIN_BYTES {
+            // The checkpoint says so soon: else a recovery reads all of it again.
+            self.shared.starts_moved(&self.id);
+        }
         for promise in waiting {
             promise.keep(outcome.clone());
         }
