@@ -142,6 +142,31 @@ fn a_directory_that_vanishes_takes_its_logs_with_it_and_no_others() {
     assert_eq!(append(&all.logs(), 1).unwrap(), acknowledged);
 }
 
+/// Nobody has noticed yet, and the first to come begins a log.
+#[test]
+fn a_directory_that_has_vanished_is_not_made_anew_for_a_log_that_begins() {
+    let all = Three::new("begun");
+    let logs = all.logs();
+    let b = all.0.path().join("b");
+    fs::rename(&b, all.0.path().join("away")).unwrap();
+    assert!(append(&logs, 1).is_err() && !b.exists());
+    assert_eq!(logs.offline_dirs().iter().map(|(at, _)| *at).collect::<Vec<_>>(), [1]);
+    assert!(is_offline(append(&logs, 1)));
+}
+
+/// It was put away, and comes back where its directory has gone.
+#[test]
+fn a_log_that_has_vanished_does_not_seem_to_be_empty() {
+    let all = Three::new("empty");
+    let logs = all.logs();
+    append(&logs, 1).unwrap();
+    logs.maintain(NOW);
+    assert_eq!(logs.open_count(), 0);
+    fs::rename(all.0.path().join("b"), all.0.path().join("away")).unwrap();
+    let log = logs.log(&id("t", 1), &small_segments());
+    assert!(is_offline(log.end_offset()) && is_offline(log.read(0, limits(100)).map(drop)));
+}
+
 #[test]
 fn without_the_first_directory_nothing_begins() {
     let all = Three::new("first");

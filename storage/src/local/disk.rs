@@ -12,6 +12,7 @@ pub(crate) trait Disk: Send + Sync {
     fn open(&self, path: &Path, create: Create) -> io::Result<Arc<dyn DiskFile>>;
     /// The names in a directory.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Only this one: where the directory around it has gone, nothing is to begin in its place.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove_file(&self, path: &Path) -> io::Result<()>;
@@ -74,7 +75,10 @@ impl Disk for OsDisk {
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
+        match fs::create_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            outcome => outcome,
+        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -213,6 +213,7 @@ impl LocalEngine {
         if let Some(at) = self.find(id)? {
             return Ok((at, true));
         }
+        self.look_for_dirs_of(&id.dir_name())?;
         match home {
             Home::In(at) => Ok((at, false)),
             Home::Lost => Err(lost(id)),
@@ -223,6 +224,17 @@ impl LocalEngine {
                 Ok((emptiest.unwrap_or(0), false))
             }
         }
+    }
+
+    /// A log that was there before and is not: perhaps all of its log directory has gone. It must not seem to be empty then.
+    fn look_for_dirs_of(&self, name: &str) -> Result<(), StorageError> {
+        for dir in self.online().filter(|dir| dir.state().checkpoints.contains_key(name)) {
+            if let Err(gone) = self.files.disk().list(&dir.path) {
+                dir.health.take_offline(gone);
+                dir.check()?;
+            }
+        }
+        Ok(())
     }
 
     /// The directory in which the log is.
