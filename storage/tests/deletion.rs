@@ -50,6 +50,7 @@ fn a_name_is_free_at_once_and_the_files_go_later() {
     assert_eq!(names(dir.path()).len(), 400);
     logs.maintain(NOW + 5000);
     wait_until("the old ones are removed", || names(dir.path()).len() == 200);
+    assert!(!dir.path().join(".deleted-topics").exists());
     for n in 0..200 {
         assert_eq!(logs.log(&partition(2, n), &options()).end_offset().unwrap(), 1);
     }

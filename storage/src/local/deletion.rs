@@ -80,14 +80,15 @@ impl LocalEngine {
                 dir.forget(&format!("{topic}-{partition}"));
             }
         }
-        self.note_deleted(id);
         self.files.doomed.add_topic(DeletedTopic { name: topic.clone(), id, partitions, dirs, remove_at_ms });
+        self.note_deleted(id);
         self.files.doomed.remove_due(i64::MIN);
     }
 
     /// So that a crash does not leave half of a topic.
     fn note_deleted(&self, id: Uuid) {
         let Some(first) = self.dirs.first() else { return };
+        self.has_noted_deleted.store(true, Ordering::Relaxed);
         let path = first.path.join(DELETED_TOPICS_FILE);
         let noted = self.files.disk().open(&path, Create::IfMissing).and_then(|file| {
             let size = file.size()?;
@@ -103,6 +104,7 @@ impl LocalEngine {
         let Some(first) = self.dirs.first() else { return };
         let (disk, path) = (self.files.disk(), first.path.join(DELETED_TOPICS_FILE));
         if !self.files.doomed.has_topics() && disk.open(&path, Create::Never).is_ok() {
+            self.has_noted_deleted.store(false, Ordering::Relaxed);
             // One that stays does no harm: no topic has its ids again.
             let _ = disk.remove_file(&path);
         }
@@ -185,6 +187,9 @@ impl LocalEngine {
             }
         }
         doomed.remove_due(now_ms);
+        if self.has_noted_deleted.load(Ordering::Relaxed) && !doomed.has_topics() {
+            self.forget_deleted();
+        }
     }
 
     /// Ends what goes on in the background; topics that were deleted no longer have their names after it.

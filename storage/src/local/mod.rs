@@ -77,6 +77,7 @@ pub(crate) struct LocalEngine {
     placement: OnceLock<Arc<Placement>>,
     metadata_dir: usize,
     has_looked_for_doomed: AtomicBool,
+    has_noted_deleted: AtomicBool,
 }
 
 impl LocalEngine {
@@ -134,6 +135,7 @@ impl LocalEngine {
             placement: OnceLock::new(),
             metadata_dir: settings.metadata_dir.unwrap_or(0),
             has_looked_for_doomed: AtomicBool::new(false),
+            has_noted_deleted: AtomicBool::new(false),
         })
     }
 
