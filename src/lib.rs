@@ -28,6 +28,7 @@ pub mod coordinator;
 pub mod handlers;
 pub mod health;
 pub mod log_dump;
+mod memory;
 pub mod metadata;
 pub mod server;
 pub mod start;

@@ -19,6 +19,7 @@ use crate::broker::{Broker, Endpoint, TableRules};
 use crate::clock::{self, Clock};
 use crate::config::{Advertised, ConfigError, Loaded, SecurityProtocol, ServerConfig, Sources};
 use crate::coordinator::runtime::TransactionCoordinator;
+use crate::memory::Trimming;
 use crate::metadata::{self, CreateTopicsSettings, RegisterBroker, TopicError};
 use crate::server::{self, Admission, Limits, Listener, ListenerSpec, SocketOptions};
 
@@ -364,6 +365,7 @@ fn limits(config: &ServerConfig, admission: Admission) -> Limits {
 
 /// How often the logs are looked after.
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
+const TICKS_PER_TRIMMING: u64 = 10;
 
 /// What the logs need from time to time: flushes that are due, retention, files of deleted topics.
 async fn upkeep(broker: Arc<Broker>, mut stop: watch::Receiver<bool>, fail: watch::Sender<Option<String>>) {
@@ -374,7 +376,8 @@ async fn upkeep(broker: Arc<Broker>, mut stop: watch::Receiver<bool>, fail: watc
     tokio::spawn(TransactionCoordinator::keep_loaded(Arc::downgrade(broker.transactions())));
     let mut ticks = tokio::time::interval(UPKEEP_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
+    let mut trimming = Trimming::default();
+    for tick in 1_u64.. {
         tokio::select! {
             _ = ticks.tick() => {}
             () = server::stopped(&mut stop) => return,
@@ -383,9 +386,17 @@ async fn upkeep(broker: Arc<Broker>, mut stop: watch::Receiver<bool>, fail: watc
             fail.send_replace(Some(why));
         }
         let broker = Arc::clone(&broker);
-        let done = tokio::task::spawn_blocking(move || broker.maintain()).await;
-        if let Err(error) = done {
-            warn!(%error, "the logs' upkeep failed; it is tried again");
+        let mut trimmed = std::mem::take(&mut trimming);
+        let done = tokio::task::spawn_blocking(move || {
+            broker.maintain();
+            if tick.is_multiple_of(TICKS_PER_TRIMMING) {
+                trimmed.look(broker.logs().open_count());
+            }
+            trimmed
+        });
+        match done.await {
+            Ok(trimmed) => trimming = trimmed,
+            Err(error) => warn!(%error, "the logs' upkeep failed; it is tried again"),
         }
     }
 }

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from harness import brokers, places
 from harness.brokers import Broker
-from harness.figures import compaction, recovery, wire
-from harness.figures.measure import cpu_seconds, franz, idle_memory, last, memory, tool
+from harness.figures import compaction, many, recovery, wire
+from harness.figures.measure import cpu_seconds, franz, idle_memory, last, memory, spawn, tool
 
 # So that the members of all protocols are missed after the same time.
 SESSIONS = {
@@ -102,13 +102,7 @@ def measure_groups(kind, directory, options, figures):
 def started(kind, directory):
     """Seconds from the broker's exec to the answer to a Produce request of a client that was waiting for it."""
     broker = Broker.create(kind, directory)
-    command = broker.command()
-    with open(broker.log, "ab") as log:
-        begin = time.monotonic()
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=broker.dir, start_new_session=True
-        )
-    broker.pid_file.write_text(str(process.pid))
+    process, begin = spawn(broker)
     try:
         first_produce(broker.port, begin + brokers.START_TIMEOUT_S)
         return time.monotonic() - begin
@@ -178,4 +172,5 @@ PARTS = {
     "groups": measure_groups,
     "compaction": compaction.measure,
     "recovery": recovery.measure,
+    "many": many.measure,
 }

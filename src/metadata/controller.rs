@@ -34,6 +34,9 @@ pub struct Controller {
     pub(super) image: Image,
 }
 
+/// A hundred thousand small topics have no room for more partitions; large ones grow as vectors do.
+const GROWN_EXACTLY: usize = 64;
+
 impl Controller {
     pub fn image(&self) -> &Image {
         &self.image
@@ -137,6 +140,9 @@ impl Controller {
         let topic = self.topic_mut(record.topic_id)?;
         let index = index as usize;
         if topic.partitions.len() <= index {
+            if index < GROWN_EXACTLY {
+                topic.partitions.reserve_exact(index + 1 - topic.partitions.len());
+            }
             topic.partitions.resize(index + 1, Partition::absent());
         }
         topic.partitions[index] = Partition {

@@ -29,6 +29,7 @@ mod list_offsets;
 mod list_transactions;
 mod log_dirs;
 mod log_settings;
+mod many;
 mod metadata;
 mod metadata_log;
 mod migration;

@@ -75,3 +75,15 @@ def peak_memory(broker):
 
 def forget_peak(broker):
     Path(f"/proc/{broker.pid()}/clear_refs").write_text("5")
+
+
+def spawn(broker):
+    """The broker's process, which may not serve yet, and when it began."""
+    command = broker.command()
+    with open(broker.log, "ab") as log:
+        begin = time.monotonic()
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=broker.dir, start_new_session=True
+        )
+    broker.pid_file.write_text(str(process.pid))
+    return process, begin

@@ -5,13 +5,12 @@ import os
 import socket
 import statistics
 import struct
-import subprocess
 import time
 
 from harness import brokers
 from harness.brokers import Broker
 from harness.figures import wire
-from harness.figures.measure import tool
+from harness.figures.measure import spawn, tool
 
 PARTITIONS = 20
 # No checkpoint, no flush: a recovery has to read it all.
@@ -93,7 +92,7 @@ def until_produced(broker, topic):
     while time.monotonic() < deadline:
         if process is None or process.poll() is not None:
             # Also once more: the port of one that was killed may not be free yet.
-            begin, process = time.monotonic(), launch(broker)
+            process, begin = spawn(broker)
         try:
             with socket.create_connection(("127.0.0.1", broker.port), timeout=DEADLINE_S) as connection:
                 if wire.produce(connection, topic):
@@ -102,15 +101,6 @@ def until_produced(broker, topic):
             pass
         time.sleep(0.002)
     raise brokers.BrokerError(f"no Produce was acknowledged within {DEADLINE_S} s")
-
-
-def launch(broker):
-    with open(broker.log, "ab") as log:
-        process = subprocess.Popen(
-            broker.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=broker.dir, start_new_session=True
-        )
-    broker.pid_file.write_text(str(process.pid))
-    return process
 
 
 def drop_cache(broker):

@@ -299,3 +299,15 @@ fn replicas_are_spread_over_the_brokers_in_turn() {
         assert_eq!(partition.membership.isr, partition.membership.replicas);
     }
 }
+
+/// What a partition costs while nobody uses it.
+#[test]
+fn partitions_are_small_and_share_what_is_true_of_all() {
+    assert_eq!(size_of::<Partition>(), 24);
+    let mut world = World::new();
+    world.create(&[topic("t", 10, 1)]);
+    let partitions = &world.image().topic("t").unwrap().partitions;
+    assert_eq!(partitions.capacity(), 10);
+    let is_shared = |one: &Partition| std::sync::Arc::ptr_eq(&one.membership, &partitions[0].membership);
+    assert!(partitions.iter().all(is_shared));
+}
