@@ -152,7 +152,7 @@ impl LocalStore {
             let is_begun = self.segments.iter().any(|new| new.base_offset() == segment.base_offset());
             // An earlier one of this name may still wait for its removal.
             let ending = format!(".{}{DELETED}", self.files.next_number());
-            let mut files = segment.into_files().into_iter();
+            let mut files = segment.all_files().into_iter();
             let snapshot = files.next_back().filter(|_| !is_begun);
             self.retire_files(files.by_ref().chain(snapshot), &ending, remove_at_ms)?;
         }

@@ -97,15 +97,10 @@ impl Segment {
     }
 
     /// Its files, and the snapshot of the producers at its start, of which some may not be there.
-    pub fn into_files(self) -> [CachedFile; 5] {
-        let snapshot = self.log.path().with_extension("snapshot");
-        [
-            self.log,
-            self.index_file,
-            self.time_index_file,
-            self.txn_index.into_file(),
-            CachedFile::new(snapshot),
-        ]
+    pub fn all_files(&self) -> [CachedFile; 5] {
+        let snapshot = CachedFile::new(self.log.path().with_extension("snapshot"));
+        let [log, index, time_index, txn_index] = self.files().map(Clone::clone);
+        [log, index, time_index, txn_index, snapshot]
     }
 
     pub fn base_offset(&self) -> i64 {

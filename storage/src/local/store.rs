@@ -1,6 +1,6 @@
 //! The engine's half of one log: a directory of segments.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub(crate) struct LocalStore {
     /// Ascending; empty until the first append, when the directory is made.
     pub segments: Vec<Segment>,
     pub next_offset: i64,
+    /// They are no more the log's, but their files have their names yet; and when these may go.
+    leaving: VecDeque<(Segment, i64)>,
     /// Begun in vain, and some of its files may be there.
     unfinished: Option<i64>,
     /// Snapshots of producers that were written since the last flush.
@@ -53,6 +55,7 @@ impl LocalStore {
             files,
             segments: Vec::new(),
             next_offset: 0,
+            leaving: VecDeque::new(),
             unfinished: None,
             unsynced_snapshots: Vec::new(),
             unwritten_epochs: None,
@@ -122,22 +125,27 @@ impl LocalStore {
 
     /// Takes segments out of the log, oldest first. Their files get the suffix that Kafka removes at a start, and go
     /// `file.delete.delay.ms` later, since readers may hold them.
-    pub(super) fn retire(&self, gone: Vec<Segment>, options: &LogOptions, now_ms: i64) {
+    fn retire(&mut self, gone: impl IntoIterator<Item = Segment>, options: &LogOptions, now_ms: i64) {
         let remove_at_ms = now_ms.saturating_add(options.file_delete_delay_ms);
-        let names = if gone.is_empty() { None } else { self.files.disk().list(&self.dir).ok() };
+        self.leaving.extend(gone.into_iter().map(|segment| (segment, remove_at_ms)));
+        self.retire_leaving();
+    }
+
+    /// One that cannot leave keeps the later ones waiting: a start must not find a gap, which would look like a loss.
+    fn retire_leaving(&mut self) {
+        let names = if self.leaving.is_empty() { None } else { self.files.disk().list(&self.dir).ok() };
         let names = names.map(HashSet::<_>::from_iter);
         // Most have no aborted transactions, and no snapshot.
         let is_there = |file: &CachedFile| {
             let name = file.path().file_name().map(|name| name.to_string_lossy().into_owned());
             names.as_ref().zip(name).is_none_or(|(names, name)| names.contains(&name))
         };
-        for segment in gone {
-            let files = segment.into_files().into_iter().filter(is_there);
-            if self.retire_files(files, DELETED, remove_at_ms).is_err() {
-                // It lies before the log's start from now on, and the next start removes it. The later ones stay as well: a
-                // start must not find a gap.
+        while let Some((segment, remove_at_ms)) = self.leaving.front() {
+            let files = segment.all_files().into_iter().filter(is_there);
+            if self.retire_files(files, DELETED, *remove_at_ms).is_err() {
                 break;
             }
+            self.leaving.pop_front();
         }
     }
 
@@ -301,6 +309,7 @@ impl LogStore for LocalStore {
     }
 
     fn flush(&mut self) -> Flush {
+        self.retire_leaving();
         // A start after this one believes what the files say.
         let (mut to_sync, mut is_written) = (Vec::new(), self.write_epochs());
         for segment in &mut self.segments {

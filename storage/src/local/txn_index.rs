@@ -111,11 +111,6 @@ impl TxnIndex {
         &self.file
     }
 
-    /// The same, for the last time.
-    pub fn into_file(self) -> CachedFile {
-        self.file
-    }
-
     /// Whether all that is known is in the file.
     pub fn is_written(&self) -> bool {
         self.held.as_ref().is_none_or(|held| held.len() == self.written)

@@ -257,7 +257,8 @@ fn answers(ledger: &Ledger, known: &[(usize, Sent)], sent: Sent, count: usize) -
     let mut recent = known.iter().rev().take(6);
     let may_be_gone = |place: usize| {
         let batch = &ledger.written[place];
-        batch.base_offset < ledger.on_disk_from || batch.is_gone()
+        // A log that was put away has read no more than is readable.
+        batch.base_offset < ledger.on_disk_from.max(ledger.start) || batch.is_gone()
     };
     if ledger.had_power_cut && recent.any(|(place, _)| may_be_gone(*place)) {
         return Vec::new(); // its batches were deleted, and the snapshot perhaps lost
