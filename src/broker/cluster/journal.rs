@@ -245,7 +245,13 @@ impl Journal {
         now_ms: i64,
     ) -> Result<Vec<MetadataRecord>, ClusterError> {
         let root = self.dir.as_deref().and_then(Path::parent);
-        let mut records = match root.and_then(|root| formatted_records(&root.join(BOOTSTRAP_CHECKPOINT))) {
+        let first = SnapshotId { end_offset: 0, epoch: 0 };
+        let was_cut = self.dir.as_ref().is_some_and(|dir| snapshot_file::is_unwritten(&first.path_in(dir)));
+        let formatted = match root {
+            Some(root) if !was_cut => formatted_records(&root.join(BOOTSTRAP_CHECKPOINT))?,
+            _ => None,
+        };
+        let mut records = match formatted {
             Some(formatted) => bootstrap_records(formatted),
             None => {
                 self.quorum = Quorum::of_one(identity);
@@ -291,8 +297,11 @@ impl Journal {
     }
 }
 
-/// What a format step left in `bootstrap.checkpoint`; nothing also when it was torn by a power cut before there was a log.
-fn formatted_records(path: &Path) -> Option<Vec<MetadataRecord>> {
+/// What a format step left in `bootstrap.checkpoint`, if it did.
+fn formatted_records(path: &Path) -> Result<Option<Vec<MetadataRecord>>, ClusterError> {
+    if !path.exists() || snapshot_file::is_unwritten(path) {
+        return Ok(None);
+    }
     let mut records = Vec::new();
     let read = snapshot_file::read(path, |entry| {
         if let Entry::Metadata(record) = entry {
@@ -300,7 +309,8 @@ fn formatted_records(path: &Path) -> Option<Vec<MetadataRecord>> {
         }
         Ok(())
     });
-    read.ok().map(|()| records)
+    read.map_err(|error| ClusterError::Unavailable(format!("{}: {error}", path.display())))?;
+    Ok(Some(records))
 }
 
 /// Records that are all there after a crash, or none of them.

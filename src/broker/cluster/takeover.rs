@@ -138,7 +138,9 @@ fn check_membership(membership: &Membership, node: &Node<'_>) -> Result<(), Stri
 /// recovery will leave it out.
 fn replay(dir: &Path) -> Result<Loading, String> {
     let mut loading = Loading::default();
-    if let Some(newest) = snapshot_file::list(dir).map_err(|error| error.to_string())?.last() {
+    if let Some(newest) = snapshot_file::list(dir).map_err(|error| error.to_string())?.last()
+        && !(newest.end_offset == 0 && snapshot_file::is_unwritten(&newest.path_in(dir)))
+    {
         loading.replay_snapshot(*newest, dir)?;
     }
     let segments = match segments(dir) {
@@ -152,7 +154,8 @@ fn replay(dir: &Path) -> Result<Loading, String> {
             return Err(format!("{}: it is damaged, and others follow it", path.display()));
         }
     }
-    let formatted = dir.parent().map(|root| root.join(BOOTSTRAP_CHECKPOINT)).filter(|path| path.exists());
+    let formatted = dir.parent().map(|root| root.join(BOOTSTRAP_CHECKPOINT));
+    let formatted = formatted.filter(|path| path.exists() && !snapshot_file::is_unwritten(path));
     if let Some(path) = formatted.filter(|_| loading.controller.next_offset() == 0) {
         loading.replay_file(&path)?;
     }

@@ -221,6 +221,15 @@ fn files_that_cannot_be_carried_over_are_refused() {
         snapshot_file::write_durably(&dir.0.join("bootstrap.checkpoint"), &frame, records).unwrap();
     };
     check_files("formatted-newer", formatted_newer, "metadata.version is at level 31");
+    let cut_at_the_first_start = |dir: &Dir| {
+        fs::remove_dir_all(dir.0.join("t-0")).unwrap();
+        fs::remove_file(dir.0.join(snapshot)).unwrap();
+        for path in ["bootstrap.checkpoint", "__cluster_metadata-0/quorum-state"] {
+            dir.write(path, b"");
+        }
+        dir.write("__cluster_metadata-0/00000000000000000000-0000000000.checkpoint", &[0; 300]);
+    };
+    check_files("cut-at-the-first-start", cut_at_the_first_start, "");
     // Who led last has looked, and has carried on since.
     let ours = |dir: &Dir| {
         dir.write(snapshot, &[7; 30]);
