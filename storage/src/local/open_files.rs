@@ -136,11 +136,6 @@ impl CachedFile {
         Self(Arc::new(Slot { path, last_use: AtomicU64::new(0), state: Mutex::default() }))
     }
 
-    /// Whether it has the name that it was made with.
-    pub fn is_in_place(&self) -> bool {
-        self.0.lock().moved_to.is_none()
-    }
-
     /// A file that has another name for now.
     pub fn moved(path: PathBuf, to: PathBuf) -> Self {
         let state = Mutex::new(SlotState { file: None, moved_to: Some(to) });

@@ -212,9 +212,7 @@ impl Segment {
 
     /// Whether its files tell all that is known of it, under their own names.
     pub fn is_settled(&self) -> bool {
-        !self.must_trim
-            && self.txn_index.is_written()
-            && self.files().into_iter().all(CachedFile::is_in_place)
+        !self.must_trim && self.txn_index.is_written() && !self.files().into_iter().any(CachedFile::is_moved)
     }
 
     /// Makes the file end where its batches do, where it must: a clean start believes in its size.
