@@ -8,6 +8,7 @@ import csv
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,8 @@ def main(words):
     parser.add_argument("--only", nargs="+", help="only these loads")
     parser.add_argument("--keep", action="store_true", help="leaves the data directory")
     options = parser.parse_args(words)
+    # Whoever ends it early leaves no loads and no broker behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.broker == "kafka":
         subprocess.run([places.INTEGRATION / "reference" / "install"], check=True, stdout=subprocess.DEVNULL)
     directory = Path(tempfile.mkdtemp(prefix="ottla-soak-"))
@@ -98,7 +101,8 @@ def soak(broker, client, options, samples_file):
         problems.append(f"the broker is gone; {broker.log} ends with:\n{brokers.tail(broker.log)}")
     finally:
         if loads.poll() is None:
-            loads.terminate()
+            # All of them: it has a group of its own.
+            os.killpg(loads.pid, signal.SIGKILL)
     if loads.wait() != 0:
         problems.append("a load found something wrong (above)")
     return problems, samples
