@@ -179,14 +179,15 @@ fn is_same(told: &AbortedTransaction, known: &AbortedTransaction, ledger: &Ledge
     // Of what began before a power cut, what lies between may be unknown.
     // An index that was made anew knows the open transactions by the first batches that compaction has left.
     let is_compacted = |batch: &Written| batch.base_offset == known.last_stable_offset && batch.is_compacted;
-    let is_stable_known =
-        known.last_stable_offset >= ledger.known_from && !ledger.written.iter().any(is_compacted);
+    let known_from = ledger.known_from.max(ledger.unsure_below);
+    let is_stable_known = known.last_stable_offset >= known_from && !ledger.written.iter().any(is_compacted);
     let last_stable_offset = if is_stable_known { known.last_stable_offset } else { told.last_stable_offset };
     // An index that was made anew begins with the first batch that compaction has left.
     let skipped = known.first_offset..told.first_offset;
     let is_of_skipped = |batch: &Written| {
         batch.sent.is_some_and(|sent| sent.id == known.producer_id)
             && skipped.contains(&batch.base_offset)
+            && batch.last_offset >= ledger.unsure_below
             && !batch.records.is_empty()
     };
     let is_begin_right = !skipped.is_empty() && !ledger.written.iter().any(is_of_skipped);

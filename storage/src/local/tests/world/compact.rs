@@ -41,6 +41,9 @@ impl Run {
             }
             Err(error) => {
                 self.accept_late(&error);
+                // The next start may find what it had replaced.
+                let ledger = &mut self.ledgers[at];
+                ledger.unsure_below = ledger.unsure_below.max(ledger.in_flux_below);
                 None
             }
         };

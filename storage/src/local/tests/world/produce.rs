@@ -189,6 +189,7 @@ impl Run {
         let context = AppendContext { leader_epoch: ledger.leader_epoch, now_ms: self.now_ms, origin };
         let is_too_large = size > ledger.options.segment_bytes as usize;
         let placed = self.place(at, &batches, kind, sent);
+        let was_dead = self.is_dead();
         let appended = match log.append(batches, context) {
             Ok(appended) if appended.duplicate => return Answer::Duplicate(appended.base_offset),
             Ok(appended) => appended,
@@ -205,7 +206,9 @@ impl Run {
             }
             Err(AppendError::Storage(error)) => {
                 self.accept(&error);
-                self.ledgers[at].maybe = placed;
+                if !was_dead {
+                    self.ledgers[at].maybe = placed;
+                }
                 return Answer::Failed;
             }
             Err(error) => panic!("{error}"),
