@@ -4,6 +4,8 @@
 //! their answers. One thread runs the controller: it takes all decisions that wait, writes their records at once and
 //! flushes once for all of them.
 
+#[cfg(test)]
+mod damage_tests;
 mod data_dir;
 mod directories;
 mod ids;

@@ -361,6 +361,10 @@ impl Recovery {
         let first = self.store.segments.first().map_or(self.start_offset, Segment::base_offset);
         let start_offset = self.start_offset.max(first);
         let end_offset = self.store.next_offset.max(start_offset);
+        if self.store.next_offset < start_offset {
+            // All that is left was deleted, and the ends of its transactions may be lost: nobody waits for them.
+            self.producers = Producers::default();
+        }
         self.store.next_offset = end_offset;
         self.epochs.truncate_from_end(end_offset);
         if self.epochs != self.epochs_on_disk {

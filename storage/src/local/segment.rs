@@ -155,7 +155,7 @@ impl Segment {
             // What was written of it must not be found by a recovery. If this fails too, it is tried again before the next
             // write: a shorter one would leave batches behind it that look as if they followed.
             self.must_trim = file.set_size(self.size()).is_err();
-            self.is_preallocated = false;
+            (self.is_preallocated, self.is_dirty) = (false, true);
             return Err(failed(error));
         }
         self.modified_ms = now_ms;

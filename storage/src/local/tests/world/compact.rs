@@ -21,6 +21,7 @@ impl Run {
         };
         let retention_ms = self.ledgers[at].options.delete_retention_ms;
         self.note(&format!("compact at {} with {limits:?}, {retention_ms} ms", self.now_ms));
+        self.ledgers[at].was_compacted = true;
         let (log, now_ms) = (self.log(at), self.now_ms);
         match log.last_stable_offset() {
             Ok(stable) => self.ledgers[at].in_flux_below = stable,

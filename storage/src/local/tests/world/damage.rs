@@ -263,6 +263,9 @@ fn run(seed: u64, setting: &Setting) {
     let Run { mut random, disk, ledgers, is_traced, .. } = run;
     let disk = disk.unwrap().after_crash(Left::All);
     let files = disk.world().files();
+    if files.is_empty() {
+        return;
+    }
     let mut known: Vec<_> = ledgers.into_iter().map(|ledger| Known::new(ledger, &files)).collect();
     let mut damage = Damage { random: &mut random, disk: &disk, files: &files };
     for _ in 0..damage.random.between(1, 3) {

@@ -134,6 +134,7 @@ pub(super) struct Ledger {
     /// The latest start ever: what a crash brings back from before it has no epoch any more.
     pub epochs_from: i64,
     pub had_power_cut: bool,
+    pub was_compacted: bool,
     /// A sync failed: nothing is known to be on the disk from then on.
     pub has_sync_failed: bool,
 }
@@ -158,6 +159,7 @@ impl Ledger {
             known_from: 0,
             epochs_from: 0,
             had_power_cut: false,
+            was_compacted: false,
             has_sync_failed: false,
         }
     }

@@ -136,8 +136,7 @@ impl Ledger {
 
     /// Where compaction may have left gaps, nobody can tell them from what a power cut took out of the middle.
     fn take_holes(&mut self, log: &Log) {
-        let was_compacted = self.written.iter().any(|batch| batch.horizon_ms.is_some());
-        if !self.options.cleanup_compact && !was_compacted {
+        if !self.options.cleanup_compact && !self.was_compacted {
             return;
         }
         let found: BTreeSet<i64> = read_all(log).iter().map(|batch| batch.base_offset).collect();
@@ -149,7 +148,8 @@ impl Ledger {
         if self.written.len() < count {
             // The producers' state may be of batches that are gone.
             (self.on_disk_from, self.known_from) = (self.end, self.end);
-            self.had_power_cut = true;
+            // The log remembers that it has gaps.
+            (self.had_power_cut, self.was_compacted) = (true, true);
             for producer in self.producers.values_mut() {
                 (producer.epoch, producer.next_sequence) = (producer.epoch + 1, 0);
             }
