@@ -394,3 +394,19 @@ fn a_log_keeps_what_it_promised_whatever_the_disk_does_and_when() {
     let faults = Setting { dirs: vec!["/data"], topics: vec!["t"], has_faults: true, ..ONE };
     for_seeds(200, |seed| Run::new(seed, &faults).run());
 }
+
+/// Each of them found something, when the world was as it is now.
+#[test]
+fn what_failed_once_does_not_fail_again() {
+    let one = Setting { dirs: vec!["/data"], topics: vec!["t"], ..ONE };
+    let faults = Setting { has_faults: true, ..one.clone() };
+    let several = Setting { dirs: vec!["/data", "/more"], topics: vec!["t", "u", "v"], steps: 150, ..ONE };
+    let cases: [(&Setting, &[u64]); 3] = [
+        (&one, &[6, 205, 598, 2800, 3578, 48_194, 127_258, 131_596]),
+        (&faults, &[16, 24, 36, 304, 393, 765, 1743, 3192, 3537, 5419, 10_271, 10_853, 10_964, 15_720]),
+        (&several, &[2, 52, 117, 159, 423, 1333, 10_148, 10_522, 16_495]),
+    ];
+    for (setting, seeds) in cases {
+        seeds.iter().for_each(|seed| Run::new(*seed, setting).run());
+    }
+}

@@ -70,8 +70,14 @@ impl Run {
             is_whole &= left == Left::All;
         }
         self.disarm();
+        // The log remembers that it has gaps.
+        let files = self.disk.as_ref().map(|disk| disk.world().files()).unwrap_or_default();
+        let cleaned = files.iter().filter(|(path, _)| path.ends_with("cleaner-offset-checkpoint"));
+        let cleaned: Vec<_> = cleaned.map(|(_, bytes)| String::from_utf8_lossy(bytes)).collect();
         for at in 0..self.ledgers.len() {
             let log = self.log(at);
+            let line = format!("\n{} 0 ", self.ledgers[at].id.topic);
+            self.ledgers[at].was_compacted |= cleaned.iter().any(|text| text.contains(&line));
             // A snapshot of producers that could not be written is no reason to keep what is to be deleted.
             self.ledgers[at].go_on(&log, is_whole, is_whole && !self.setting.has_faults);
             if self.ledgers[at].in_flux_below > 0 {
@@ -148,8 +154,7 @@ impl Ledger {
         if self.written.len() < count {
             // The producers' state may be of batches that are gone.
             (self.on_disk_from, self.known_from) = (self.end, self.end);
-            // The log remembers that it has gaps.
-            (self.had_power_cut, self.was_compacted) = (true, true);
+            self.had_power_cut = true;
             for producer in self.producers.values_mut() {
                 (producer.epoch, producer.next_sequence) = (producer.epoch + 1, 0);
             }
