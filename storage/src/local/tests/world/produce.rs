@@ -256,7 +256,10 @@ fn outcome(mut commit: Commit) -> Result<(), StorageError> {
 
 /// What the log may answer an idempotent producer; nothing: it may have forgotten it.
 fn answers(ledger: &Ledger, known: &[(usize, Sent)], sent: Sent, count: usize) -> Vec<Answer> {
-    let Some((last, current)) = known.last() else { return vec![Answer::Taken] };
+    let Some((last, current)) = known.last() else {
+        // A snapshot may tell of what a power cut took out of the middle.
+        return if ledger.had_power_cut { Vec::new() } else { vec![Answer::Taken] };
+    };
     let mut recent = known.iter().rev().take(6);
     let may_be_gone = |place: usize| {
         let batch = &ledger.written[place];
