@@ -417,6 +417,14 @@ impl Shared {
         }
     }
 
+    /// From here on a crash does not move the log's start back.
+    pub fn note_start(&self, id: &LogId, home: usize, checkpoint: Checkpoint) -> Result<(), StorageError> {
+        match &self.engine {
+            Engine::Memory => Ok(()),
+            Engine::Local(engine) => engine.note_start(id, home, checkpoint),
+        }
+    }
+
     /// A compaction of the log has ended there.
     pub fn note_cleaned(&self, id: &LogId, home: usize, cleaned_to: i64) -> Result<(), StorageError> {
         match &self.engine {

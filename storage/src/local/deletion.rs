@@ -199,7 +199,8 @@ impl LocalEngine {
     }
 }
 
-fn parse_name(name: &str) -> Option<(&str, i32)> {
+/// Topic and partition, when the name looks like that of a log's directory.
+pub(super) fn parse_name(name: &str) -> Option<(&str, i32)> {
     let (topic, partition) = name.rsplit_once('-')?;
     Some((topic, partition.parse().ok()?))
 }

@@ -108,6 +108,25 @@ impl Dir {
         Ok(())
     }
 
+    /// Writes where a log starts, if the files do not say so.
+    pub fn note_start(
+        &self,
+        id: &LogId,
+        checkpoint: Checkpoint,
+        disk: &dyn Disk,
+    ) -> Result<(), StorageError> {
+        let is_known = {
+            let state = self.state();
+            let known = state.checkpoints.get(&id.dir_name()).map_or(0, |known| known.start_offset);
+            known == checkpoint.start_offset && (known == 0 || !state.are_unwritten)
+        };
+        if is_known {
+            return Ok(());
+        }
+        self.take_checkpoint(id, checkpoint);
+        self.write_checkpoints(disk)
+    }
+
     /// Notes up to where a log was compacted.
     pub fn note_cleaned(&self, id: &LogId, offset: i64, disk: &dyn Disk) -> Result<(), StorageError> {
         let mut state = self.state();

@@ -21,6 +21,11 @@ pub(crate) trait Disk: Send + Sync {
     /// Makes creations and renames in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
+    /// An error when it is not there, or nobody can look into it.
+    fn check_dir(&self, dir: &Path) -> io::Result<()> {
+        self.list(dir).map(drop)
+    }
+
     /// Makes everything durable that is in the directory and in those in it.
     fn sync_all(&self, dir: &Path) -> io::Result<()> {
         for name in self.list(dir)? {
@@ -91,6 +96,10 @@ impl Disk for OsDisk {
 
     fn remove_dir(&self, dir: &Path) -> io::Result<()> {
         fs::remove_dir_all(dir)
+    }
+
+    fn check_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::read_dir(dir).map(drop)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

@@ -176,7 +176,7 @@ impl WatchedDisk {
             let is_missing = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
             if is_missing
                 && let Some(health) = self.health(path)
-                && let Err(gone) = self.disk.list(&health.dir)
+                && let Err(gone) = self.disk.check_dir(&health.dir)
             {
                 health.take_offline(gone);
             }
@@ -199,6 +199,10 @@ impl Disk for WatchedDisk {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         self.run(dir, || self.disk.list(dir))
+    }
+
+    fn check_dir(&self, dir: &Path) -> io::Result<()> {
+        self.run(dir, || self.disk.check_dir(dir))
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {

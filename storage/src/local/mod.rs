@@ -175,6 +175,13 @@ impl LocalEngine {
         Ok(Opened { home, cleaned_to, ..opened })
     }
 
+    /// Notes where the log starts, at once.
+    pub fn note_start(&self, id: &LogId, home: usize, checkpoint: Checkpoint) -> Result<(), StorageError> {
+        let Some(dir) = self.dirs.get(home) else { return Ok(()) };
+        dir.check()?;
+        dir.note_start(id, checkpoint, self.files.disk())
+    }
+
     /// Notes where a compaction of the log has ended.
     pub fn note_cleaned(&self, id: &LogId, home: usize, offset: i64) -> Result<(), StorageError> {
         let Some(dir) = self.dirs.get(home) else { return Ok(()) };
@@ -231,7 +238,7 @@ impl LocalEngine {
     /// A log that was there before and is not: perhaps all of its log directory has gone. It must not seem to be empty then.
     fn look_for_dirs_of(&self, name: &str) -> Result<(), StorageError> {
         for dir in self.online().filter(|dir| dir.state().checkpoints.contains_key(name)) {
-            if let Err(gone) = self.files.disk().list(&dir.path) {
+            if let Err(gone) = self.files.disk().check_dir(&dir.path) {
                 dir.health.take_offline(gone);
                 dir.check()?;
             }
@@ -241,18 +248,31 @@ impl LocalEngine {
 
     /// The directory in which the log is.
     pub fn find(&self, id: &LogId) -> Result<Option<usize>, StorageError> {
-        let disk = self.files.disk();
+        let (disk, name) = (self.files.disk(), id.dir_name());
+        let (mut found, mut without_id, mut empty) = (None, None, Vec::new());
         for (at, dir) in self.dirs.iter().enumerate().filter(|(_, dir)| !dir.health.is_offline()) {
-            let path = dir.path.join(id.dir_name());
-            let found = partition_metadata::read(disk, &path);
-            match found.map_err(|error| StorageError::io("read", &path, error))? {
-                Some(topic_id) if topic_id == id.topic_id => return Ok(Some(at)),
-                Some(topic_id) => self.make_way(dir, &id.dir_name(), topic_id)?,
-                None if disk.list(&path).is_ok() => return Ok(Some(at)),
-                None => {}
+            let path = dir.path.join(&name);
+            let read = partition_metadata::read(disk, &path);
+            match read.map_err(|error| StorageError::io("read", &path, error))? {
+                Some(topic_id) if topic_id == id.topic_id => found = Some(at),
+                Some(topic_id) => self.make_way(dir, &name, topic_id)?,
+                None => match disk.list(&path) {
+                    Ok(names) if names.is_empty() => empty.push(at),
+                    Ok(_) => without_id = without_id.or(Some(at)),
+                    Err(_) => {}
+                },
+            }
+            if found.is_some() {
+                break;
             }
         }
-        Ok(None)
+        let found = found.or(without_id).or(empty.first().copied());
+        // A power cut may leave the directory of an earlier topic of the name without its files.
+        for at in empty.into_iter().filter(|at| found != Some(*at)) {
+            let path = self.dirs[at].path.join(&name);
+            disk.remove_dir(&path).map_err(|error| StorageError::io("remove", &path, error))?;
+        }
+        Ok(found)
     }
 
     /// Does on the caller's thread what else goes on in the background.
@@ -267,10 +287,7 @@ impl LocalEngine {
         for dir in self.online() {
             let names = self.files.disk().list(&dir.path);
             for name in names.map_err(|error| StorageError::io("list", &dir.path, error))? {
-                let Some((topic, partition)) = name.rsplit_once('-') else { continue };
-                if let Ok(partition) = partition.parse() {
-                    stored.push((topic.to_owned(), partition));
-                }
+                stored.extend(deletion::parse_name(&name).map(|(topic, at)| (topic.to_owned(), at)));
             }
         }
         Ok(stored)

@@ -136,16 +136,18 @@ impl Log {
     fn plan(&self, limits: &CompactionLimits, now_ms: i64) -> Result<Option<Plan>, StorageError> {
         let found = self.with(|log, options| {
             let range = log.dirty_range(options, now_ms, &self.id)?;
-            Ok(range.map(|range| (range, options.clone(), log.recovery_point)))
+            Ok(range.map(|range| (range, options.clone(), log.home, log.as_checkpoint())))
         })?;
-        let Some((range, options, recovery_point)) = found else { return Ok(None) };
+        let Some((range, options, home, checkpoint)) = found else { return Ok(None) };
         if range.dirty().is_empty() {
             return Ok(None);
         }
-        if recovery_point < range.end_offset {
+        if checkpoint.recovery_point < range.end_offset {
             // A newer record must not get lost when the older one that it stands in for is gone.
             self.flush()?;
         }
+        // Of what lies before the start a pass may drop a tombstone and leave the value: it must not come back.
+        self.shared.note_start(&self.id, home, checkpoint)?;
         if self.with(|log, _| Ok(log.cleaned_to.is_none()))? {
             // From here on a start must not take gaps for losses, whatever `cleanup.policy` is then.
             self.note_cleaned(range.first_dirty_offset)?;
@@ -201,10 +203,8 @@ impl OpenLog {
         let first_dirty_offset = self.first_dirty_offset(options, id);
         let mut extents = self.store.extents()?;
         extents.pop(); // the active one is never compacted
-        let is_fresh = |extent: &Extent| {
-            let newest_ms = if extent.max_timestamp >= 0 { extent.max_timestamp } else { extent.modified_ms };
-            newest_ms > now_ms.saturating_sub(options.min_compaction_lag_ms)
-        };
+        let is_fresh =
+            |extent: &Extent| extent.written_ms() > now_ms.saturating_sub(options.min_compaction_lag_ms);
         let stable = self.last_stable_offset();
         let count = extents.iter().take_while(|extent| {
             let is_dirty = extent.next_offset > first_dirty_offset;

@@ -10,7 +10,7 @@ use ottla_protocol::batch::{BatchBuilder, Batches, RecordBatch, Records, Validat
 use uuid::Uuid;
 
 use super::simulated_disk::{Fault, Left, SimulatedDisk};
-use super::{NOW, log_with, logs};
+use super::{NOW, log_with, logs, run_with};
 use crate::batch_info::BatchInfo;
 use crate::local::open_files::OpenFiles;
 use crate::local::replace::NewSegments;
@@ -244,20 +244,10 @@ fn operations_of_a_whole_run() -> usize {
     disk.world().operations
 }
 
-fn run_with(fault: Fault, at: usize) -> (SimulatedDisk, Promised) {
-    let disk = SimulatedDisk::default();
-    disk.world().fault = Some((at..=at, fault));
-    let mut promised = Promised::default();
-    if let Ok(logs) = logs(&disk) {
-        let _ = run(&logs, &mut promised);
-    }
-    (disk, promised)
-}
-
 #[test]
 fn a_crash_at_any_write_of_a_compaction_loses_nothing() {
     for at in 1..=operations_of_a_whole_run() {
-        let (disk, promised) = run_with(Fault::Crash, at);
+        let (disk, promised) = run_with(run, Fault::Crash, at);
         let end = check_and_go_on(&disk.after_crash(Left::All), None, &format!("crash at {at}"));
         assert!((promised.appended..=promised.appended + 2).contains(&end), "crash at {at}: {end}");
     }
@@ -266,7 +256,7 @@ fn a_crash_at_any_write_of_a_compaction_loses_nothing() {
 #[test]
 fn a_power_cut_at_any_write_of_a_compaction_loses_nothing_that_was_flushed() {
     for at in 1..=operations_of_a_whole_run() {
-        let (disk, promised) = run_with(Fault::Crash, at);
+        let (disk, promised) = run_with(run, Fault::Crash, at);
         let what = format!("power cut at {at}");
         let end = check_and_go_on(&disk.after_crash(Left::Some(at as u64)), Some(promised.flushed), &what);
         assert!(end >= promised.flushed, "{what}: {end}, {promised:?}");
@@ -297,5 +287,22 @@ fn a_write_that_fails_ends_a_pass_and_harms_nobody() {
         assert_eq!(check(&logs, None, &what), BATCHES * 2);
         drop((log, logs));
         check_and_go_on(&disk.after_crash(Left::All), None, &what);
+    }
+}
+
+/// Otherwise a pass that drops a tombstone from before the start would bring its key's value back.
+#[test]
+fn what_was_deleted_before_a_pass_is_not_back_after_a_crash() {
+    let disk = SimulatedDisk::default();
+    let logs = logs(&disk).unwrap();
+    let log = open(&logs);
+    for batch in 0..BATCHES {
+        append(&log, batch).unwrap();
+    }
+    log.set_start_offset(5, NOW).unwrap();
+    compact(&log).unwrap();
+    for left in [Left::All, Left::Some(1), Left::Some(2), Left::Some(3)] {
+        let again = self::logs(&disk.after_crash(left)).unwrap();
+        assert_eq!(open(&again).start_offset().unwrap(), 5, "{left:?}");
     }
 }

@@ -21,12 +21,19 @@ const NOW: i64 = 1_800_000_000_000;
 const RECORDS_PER_BATCH: i64 = 3;
 
 fn logs(disk: &SimulatedDisk) -> Result<Logs, StorageError> {
-    if disk.list(Path::new("/data")).is_err() {
-        disk.world().put_dir(Path::new("/data"));
+    logs_in(disk, &["/data"])
+}
+
+/// In directories that are made where they are missing.
+fn logs_in(disk: &SimulatedDisk, dirs: &[&str]) -> Result<Logs, StorageError> {
+    for dir in dirs {
+        if disk.list(Path::new(dir)).is_err() {
+            disk.world().put_dir(Path::new(dir));
+        }
     }
     let settings = LocalSettings { open_files_max: 5, ..LocalSettings::default() };
-    let engine = LocalEngine::on(Arc::new(disk.clone()), vec!["/data".into()], vec![None], settings)?;
-    Ok(Logs::on(engine))
+    let (paths, locks) = dirs.iter().map(|dir| (dir.into(), None)).unzip();
+    Ok(Logs::on(LocalEngine::on(Arc::new(disk.clone()), paths, locks, settings)?))
 }
 
 fn log(logs: &Logs) -> Arc<Log> {
@@ -117,10 +124,15 @@ fn operations_of_a_whole_run() -> usize {
     operations
 }
 
-fn run_with(fault: Fault, at: usize) -> (SimulatedDisk, Promised) {
+/// Does `run` on a disk with a fault at one of its writes.
+fn run_with<P: Default>(
+    run: fn(&Logs, &mut P) -> Result<(), AppendError>,
+    fault: Fault,
+    at: usize,
+) -> (SimulatedDisk, P) {
     let disk = SimulatedDisk::default();
     disk.world().fault = Some((at..=at, fault));
-    let mut promised = Promised::default();
+    let mut promised = P::default();
     if let Ok(logs) = logs(&disk) {
         let _ = run(&logs, &mut promised);
     }
@@ -130,7 +142,7 @@ fn run_with(fault: Fault, at: usize) -> (SimulatedDisk, Promised) {
 #[test]
 fn a_process_that_dies_at_any_write_loses_nothing_that_it_acknowledged() {
     for at in 1..=operations_of_a_whole_run() {
-        let (disk, promised) = run_with(Fault::Crash, at);
+        let (disk, promised) = run_with(run, Fault::Crash, at);
         let disk = disk.after_crash(Left::All);
         let end = check(&logs(&disk).unwrap(), &promised, &format!("crash at {at}"));
         // One more may be in, whose answer got lost.
@@ -145,7 +157,7 @@ fn a_process_that_dies_at_any_write_loses_nothing_that_it_acknowledged() {
 fn a_machine_that_dies_at_any_write_loses_nothing_that_was_flushed() {
     for at in 1..=operations_of_a_whole_run() {
         for seed in 0..3 {
-            let (disk, promised) = run_with(Fault::Crash, at);
+            let (disk, promised) = run_with(run, Fault::Crash, at);
             let disk = disk.after_crash(Left::Some(seed));
             let what = format!("power cut at {at}, seed {seed}");
             let end = check(&logs(&disk).unwrap(), &promised, &what);
@@ -203,4 +215,23 @@ fn a_disk_without_space_takes_nothing_and_goes_on_when_there_is_some() {
         let reopened = self::logs(&disk.after_crash(Left::All)).unwrap();
         assert_eq!(check(&reopened, &promised, &format!("reopened after full from {at} on")), 63);
     }
+}
+
+#[test]
+fn what_a_power_cut_left_of_an_earlier_topic_does_not_hide_a_log() {
+    let disk = SimulatedDisk::default();
+    let dirs = ["/data", "/more"];
+    let logs = logs_in(&disk, &dirs).unwrap();
+    disk.world().put_dir(Path::new("/data/other-0"));
+    disk.world().put(Path::new("/data/other-0/partition.metadata"), Vec::new());
+    let other = LogId { topic: "other".into(), topic_id: Uuid::from_u128(8), partition: 0 };
+    logs.log(&other, &Arc::new(LogOptions::default())).end_offset().unwrap(); // the next one goes elsewhere
+    let log = log(&logs);
+    assert!(append(&log, 0).unwrap());
+    assert_eq!(logs.dir_of(log.id()).unwrap().as_deref(), Some(Path::new("/more/t-0")));
+    drop((log, logs));
+    disk.world().put_dir(Path::new("/data/t-0"));
+    let log = self::log(&logs_in(&disk, &dirs).unwrap());
+    assert_eq!(log.end_offset().unwrap(), RECORDS_PER_BATCH);
+    assert!(disk.list(Path::new("/data/t-0")).is_err(), "Kafka takes no log that is in two directories");
 }

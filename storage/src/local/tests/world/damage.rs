@@ -8,9 +8,10 @@ use bytes::Bytes;
 use ottla_protocol::batch::{BatchBuilder, Batches, ValidatedBatches};
 
 use super::ledger::Ledger;
-use super::{ONE, Run, Setting, open};
+use super::{ONE, Run, Setting};
 use crate::local::disk::Disk;
 use crate::local::segment::parse_segment_name;
+use crate::local::tests::logs_in;
 use crate::local::tests::random::{Random, for_seeds};
 use crate::local::tests::simulated_disk::{Left, SimulatedDisk};
 use crate::{AppendContext, Log, Logs, Origin, ReadLimits};
@@ -282,7 +283,7 @@ fn run(seed: u64, setting: &Setting) {
     let total: usize = disk.world().files().values().map(Vec::len).sum();
     for again in 0..2 {
         let disk = if again == 0 { disk.clone() } else { disk.after_crash(Left::All) };
-        let Ok(logs) = open(&disk, setting) else { return };
+        let Ok(logs) = logs_in(&disk, &setting.dirs) else { return };
         for one in &known {
             // Opening is bounded by what is there.
             let log = logs.log(&one.ledger.id, &std::sync::Arc::new(one.ledger.options.clone()));

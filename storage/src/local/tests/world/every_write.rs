@@ -1,4 +1,5 @@
-//! Short lives of a log, each ended at every one of its writes: by a kill, by a power cut, by an error that it survives.
+//! Short lives of a log, each ended at every one of its writes: by a kill, by a power cut, by an error or by a full disk
+//! that it survives.
 //!
 //! One letter is one step of a life: `p`lain, `i`dempotent and `t`ransactional appends, the `e`nd of a transaction, a
 //! new `l`eader epoch, `f`lush, chec`k`point, `m`aintenance a while later, `d`eleted records, `r`etention, `c`ompaction,
@@ -101,7 +102,7 @@ impl Life<'_> {
 }
 
 #[test]
-fn a_log_survives_a_crash_and_an_error_at_every_write() {
+fn a_log_survives_a_crash_an_error_and_a_full_disk_at_every_write() {
     let setting = Setting { dirs: vec!["/data"], topics: vec!["t"], ..ONE };
     for_seeds(1, |seed| {
         for script in LIVES {
@@ -110,11 +111,12 @@ fn a_log_survives_a_crash_and_an_error_at_every_write() {
             assert!(writes > 20, "{script}");
             for at in 1..=writes {
                 let power_cut = Left::Some(seed * 1000 + at as u64);
-                // Three seeds have all three.
-                let (fault, left) = match (at as u64 + seed) % 3 {
+                // Four seeds have all four.
+                let (fault, left) = match (at as u64 + seed) % 4 {
                     0 => (Fault::Crash, Left::All),
                     1 => (Fault::Crash, power_cut),
-                    _ => (Fault::Error, Left::All),
+                    2 => (Fault::Error, Left::All),
+                    _ => (Fault::Full, Left::All),
                 };
                 let check = std::panic::AssertUnwindSafe(|| life.check(fault, at, left));
                 if let Err(panic) = std::panic::catch_unwind(check) {

@@ -273,9 +273,11 @@ fn answers(ledger: &Ledger, known: &[(usize, Sent)], sent: Sent, count: usize) -
         return vec![Answer::Fenced];
     }
     let of_epoch = known.iter().rev().take_while(|(_, sent)| sent.epoch == current.epoch);
+    // A snapshot tells of the last one; those before it are recalled from the log, up to the first that is gone.
+    let mut may_be_forgotten = false;
     for (nth, (place, earlier)) in of_epoch.take(5).enumerate() {
+        may_be_forgotten |= nth > 0 && may_be_gone(*place);
         if *earlier == sent && ledger.written[*place].count() == count {
-            let may_be_forgotten = nth > 0 && may_be_gone(*place);
             let mut answers = vec![Answer::Duplicate(ledger.written[*place].base_offset)];
             answers.extend(may_be_forgotten.then_some(Answer::OutOfOrder));
             return answers;

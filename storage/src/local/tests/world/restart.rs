@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::Run;
 use super::check::read_all;
 use super::ledger::Ledger;
-use super::{Run, open};
+use crate::local::tests::logs_in;
 use crate::local::tests::simulated_disk::{Fault, Left, SimulatedDisk};
 use crate::{Log, StorageError};
 
@@ -91,7 +92,7 @@ impl Run {
     }
 
     fn open_all(&mut self, disk: &SimulatedDisk) -> Result<(), StorageError> {
-        self.logs = open(disk, &self.setting)?;
+        self.logs = logs_in(disk, &self.setting.dirs)?;
         (0..self.ledgers.len()).try_for_each(|at| self.log(at).start_offset().map(|_| ()))
     }
 }
