@@ -62,8 +62,6 @@ pub(crate) fn open(
     recovery.list()?;
     recovery.load_epochs();
     while !recovery.walk()? {
-        // The log ended before its newest snapshot: an older one is the base now.
-        recovery.remove_snapshot(recovery.snapshot_offset)?;
         recovery.store.segments.clear();
         recovery.list()?;
     }
@@ -227,7 +225,7 @@ impl Recovery {
         }
     }
 
-    /// Walks what must be looked at. False when the log turns out to end before the snapshot.
+    /// Walks what must be looked at. False when it has removed a file that misled it, and is to be done again.
     fn walk(&mut self) -> Result<bool, StorageError> {
         self.load_producers();
         self.load_transactions();
@@ -257,6 +255,9 @@ impl Recovery {
                 }
             };
             let is_whole = self.walk_segment(at, start, must_check)?;
+            if self.store.next_offset > end && self.remove_unbegun(at + 1)? {
+                return Ok(false);
+            }
             let segment = &mut self.store.segments[at];
             segment.recover_txn_index(&self.aborted, self.store.next_offset, &self.store.files)?;
             if must_check && !is_active {
@@ -275,7 +276,23 @@ impl Recovery {
                 break;
             }
         }
-        Ok(self.store.segments.is_empty() || self.store.next_offset >= self.snapshot_offset)
+        if self.store.segments.is_empty() || self.store.next_offset >= self.snapshot_offset {
+            return Ok(true);
+        }
+        // The log ends before its newest snapshot: an older one is the base then.
+        self.remove_snapshot(self.snapshot_offset)?;
+        Ok(false)
+    }
+
+    /// A segment that could not be begun and was removed, which a power cut has brought back: the batches that it was meant
+    /// for lie in the one before it. False when it is none.
+    fn remove_unbegun(&self, at: usize) -> Result<bool, StorageError> {
+        let unbegun = self.store.segments.get(at).filter(|segment| segment.rolling.first_timestamp.is_none());
+        let Some(segment) = unbegun else { return Ok(false) };
+        self.store.remove_segment(segment.base_offset())?;
+        let dir = &self.store.dir;
+        self.disk().sync_dir(dir).map_err(|error| StorageError::io("sync", dir, error))?;
+        Ok(true)
     }
 
     /// Walks one segment from a position to its end. False when it was cut.

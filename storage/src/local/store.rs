@@ -117,6 +117,7 @@ impl LocalStore {
     /// the segment before, and a start would look for it in this one.
     fn remove_unfinished(&mut self) -> Result<(), StorageError> {
         if let Some(base_offset) = self.unfinished {
+            self.is_dir_dirty = true;
             self.remove_segment(base_offset)?;
             self.unfinished = None;
         }
