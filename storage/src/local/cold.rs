@@ -74,7 +74,8 @@ impl SegmentView {
         let (hint, mut next_offset) = (position, self.base_offset);
         let first = loop {
             match scanner.header(position).map_err(failed)? {
-                None if position == self.size => return Ok(None),
+                // No entry points behind the last batch: what follows it was not all that came before.
+                None if position == self.size && (hint == 0 || position > hint) => return Ok(None),
                 None => return Err(self.corrupt(position)),
                 Some(batch) if position == hint && hint > 0 && batch.base_offset > from => {
                     return Err(self.corrupt(position));

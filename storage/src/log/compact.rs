@@ -136,14 +136,15 @@ impl Log {
     fn plan(&self, limits: &CompactionLimits, now_ms: i64) -> Result<Option<Plan>, StorageError> {
         let found = self.with(|log, options| {
             let range = log.dirty_range(options, now_ms, &self.id)?;
-            Ok(range.map(|range| (range, options.clone(), log.home, log.as_checkpoint())))
+            Ok(range.map(|range| (range, options.clone(), log.home, log.as_checkpoint(), log.end_offset)))
         })?;
-        let Some((range, options, home, checkpoint)) = found else { return Ok(None) };
+        let Some((range, options, home, checkpoint, end_offset)) = found else { return Ok(None) };
         if range.dirty().is_empty() {
             return Ok(None);
         }
-        if checkpoint.recovery_point < range.end_offset {
-            // A newer record must not get lost when the older one that it stands in for is gone.
+        if checkpoint.recovery_point < end_offset {
+            // A newer record must not get lost when the older one that it stands in for is gone; nor the marker that commits
+            // it, which may lie behind what is compacted.
             self.flush()?;
         }
         // Of what lies before the start a pass may drop a tombstone and leave the value: it must not come back.

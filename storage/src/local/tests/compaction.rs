@@ -17,7 +17,9 @@ use crate::local::replace::NewSegments;
 use crate::local::store::LocalStore;
 use crate::log::{CompactionLimits, Pace};
 use crate::store::{LogStore, Placed, Replacing, Rewrite};
-use crate::{AppendContext, AppendError, Log, LogId, LogOptions, Logs, Origin, ReadLimits, StorageError};
+use crate::{
+    AppendContext, AppendError, Beginning, Log, LogId, LogOptions, Logs, Origin, ReadLimits, StorageError,
+};
 
 const BATCHES: i64 = 45;
 const LIMITS: CompactionLimits = CompactionLimits { dedupe_buffer_bytes: 1 << 16, io_buffer_bytes: 400 };
@@ -304,5 +306,36 @@ fn what_was_deleted_before_a_pass_is_not_back_after_a_crash() {
     for left in [Left::All, Left::Some(1), Left::Some(2), Left::Some(3)] {
         let again = self::logs(&disk.after_crash(left)).unwrap();
         assert_eq!(open(&again).start_offset().unwrap(), 5, "{left:?}");
+    }
+}
+
+/// A transaction's record stands in for an older one since its marker says so: without it the key would have no value.
+#[test]
+fn the_marker_that_a_pass_went_by_survives_a_power_cut() {
+    let disk = SimulatedDisk::default();
+    let logs = logs(&disk).unwrap();
+    let log = open(&logs);
+    let append = |builder: BatchBuilder, value: &[u8], origin| {
+        let mut builder = builder;
+        builder.append(NOW, Some(b"\0\0\0\x01"), Some(value));
+        let context = AppendContext { leader_epoch: 0, now_ms: NOW, origin };
+        log.append(ValidatedBatches::internal([builder.build()]), context).unwrap();
+    };
+    let transactional = || BatchBuilder::new().transactional();
+    append(BatchBuilder::new(), b"old", Origin::Coordinator);
+    let beginning =
+        Beginning { producer_id: 9, producer_epoch: 0, base_sequence: 0, supports_epoch_bump: true };
+    let guard = log.begin_verification(&beginning, NOW).unwrap().unwrap();
+    append(transactional().producer(9, 0, 0), b"new", Origin::VerifiedClient(guard));
+    append(BatchBuilder::new(), &[b'x'; 500], Origin::Coordinator);
+    log.flush().unwrap();
+    let marker = Origin::Marker { transaction_version: 1 };
+    append(transactional().control().producer(9, 0, -1), &[0; 6], marker);
+    compact(&log).unwrap();
+    assert_eq!(read(&log, 0)[0].base_offset, 1, "the old one is gone");
+    for seed in 0..20 {
+        let again = self::logs(&disk.after_crash(Left::Some(seed))).unwrap();
+        let log = open(&again);
+        assert_eq!((log.end_offset().unwrap(), log.last_stable_offset().unwrap()), (4, 4), "seed {seed}");
     }
 }
