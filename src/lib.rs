@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `config` | one table of keys; where their values come from |
 //! | [`server`] | listeners, connections |
+//! | [`services`] | what stands beside the broker and uses it as a client: the schema registry |
 //! | [`handlers`] | the API table, one file per Kafka API |
 //! | [`broker`] | partitions, delayed fetches, fetch sessions, the metadata log's IO |
 //! | [`coordinator`] | groups, as pure machines over `__consumer_offsets` |
@@ -31,6 +32,7 @@ pub mod log_dump;
 mod memory;
 pub mod metadata;
 pub mod server;
+pub mod services;
 pub mod start;
 
 pub use broker::Broker;

@@ -51,6 +51,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("src/log_dump", &["bytes", "ottla_protocol", "ottla_storage", "uuid"]),
+    (
+        "src/services",
+        &[
+            "broker",
+            "bytes",
+            "clock",
+            "config",
+            "handlers",
+            "ottla_protocol",
+            "ottla_schema",
+            "serde",
+            "tokio",
+            "tracing",
+        ],
+    ),
     ("src/server", &["broker", "bytes", "config", "handlers", "ottla_protocol", "tokio", "tracing"]),
 ];
 

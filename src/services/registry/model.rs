@@ -1,0 +1,379 @@
+//! What requests and answers are made of: Confluent's entities, with their names and the order of their fields.
+//! What is empty is left out, as there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::error::Error;
+
+/// A schema that another one refers to.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SchemaReference {
+    pub name: String,
+    pub subject: String,
+    pub version: i32,
+}
+
+/// Tags by path, properties, and which of these are secret.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Metadata {
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_as_default")]
+    pub tags: BTreeMap<String, BTreeSet<String>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_as_default")]
+    pub properties: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", deserialize_with = "null_as_default")]
+    pub sensitive: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum RuleKind {
+    #[default]
+    Transform,
+    Condition,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum RuleMode {
+    Upgrade,
+    Downgrade,
+    Updown,
+    Write,
+    Read,
+    #[default]
+    WriteRead,
+}
+
+/// A rule of a data contract: stored and given back, carried out by clients.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Rule {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doc: Option<String>,
+    #[serde(deserialize_with = "null_as_default")]
+    pub kind: RuleKind,
+    #[serde(deserialize_with = "null_as_default")]
+    pub mode: RuleMode,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub rule_type: Option<String>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", deserialize_with = "null_as_default")]
+    pub tags: BTreeSet<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_as_default")]
+    pub params: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expr: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_success: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<String>,
+    #[serde(deserialize_with = "null_as_default")]
+    pub disabled: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct RuleSet {
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
+    pub migration_rules: Vec<Rule>,
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
+    pub domain_rules: Vec<Rule>,
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
+    pub encoding_rules: Vec<Rule>,
+}
+
+/// The body of a registration, a lookup and a compatibility check.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct RegisterSchemaRequest {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub references: Option<Vec<SchemaReference>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule_set: Option<RuleSet>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+}
+
+/// A schema as a version of a subject: `GET /subjects/{subject}/versions/{version}`, a lookup, an entry of `GET /schemas`; with
+/// fields left empty, the answer to a registration and of `GET /schemas/ids/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Schema {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_type: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<SchemaReference>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule_set: Option<RuleSet>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ts: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<bool>,
+    /// Of `GET /schemas` with aliases.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// Of `GET /schemas/ids/{id}?fetchMaxId=true`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_id: Option<i32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubjectVersion {
+    pub subject: String,
+    pub version: i32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ContextId {
+    pub context: String,
+    pub id: i32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompatibilityCheckResponse {
+    pub is_compatible: bool,
+    /// Only of a verbose check.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub messages: Vec<String>,
+}
+
+/// `GET /config`: what is set for a subject, a context or all.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Config {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub normalize: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validate_fields: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validate_names: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validate_rules: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compatibility_level: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compatibility_policy: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compatibility_group: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_metadata: Option<Metadata>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub override_metadata: Option<Metadata>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_rule_set: Option<RuleSet>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub override_rule_set: Option<RuleSet>,
+}
+
+/// `PUT /config` and its answer: a field that is not there stays as it is, one that is null is taken away.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ConfigUpdateRequest {
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub alias: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub normalize: Option<Option<bool>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub validate_fields: Option<Option<bool>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub validate_names: Option<Option<bool>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub validate_rules: Option<Option<bool>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub compatibility: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub compatibility_policy: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub compatibility_group: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub default_metadata: Option<Option<Metadata>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub override_metadata: Option<Option<Metadata>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub default_rule_set: Option<Option<RuleSet>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub override_rule_set: Option<Option<RuleSet>>,
+}
+
+/// What may be done with a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Mode {
+    #[default]
+    #[serde(rename = "READWRITE")]
+    ReadWrite,
+    #[serde(rename = "READONLY")]
+    ReadOnly,
+    #[serde(rename = "READONLY_OVERRIDE")]
+    ReadOnlyOverride,
+    Import,
+    Forward,
+}
+
+impl Mode {
+    const ALL: [(Mode, &'static str); 5] = [
+        (Mode::ReadWrite, "READWRITE"),
+        (Mode::ReadOnly, "READONLY"),
+        (Mode::ReadOnlyOverride, "READONLY_OVERRIDE"),
+        (Mode::Import, "IMPORT"),
+        (Mode::Forward, "FORWARD"),
+    ];
+
+    pub fn name(self) -> &'static str {
+        Mode::ALL.iter().find(|(mode, _)| *mode == self).map_or("", |(_, name)| name)
+    }
+}
+
+impl FromStr for Mode {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Mode, Error> {
+        let found = Mode::ALL.into_iter().find(|(_, of)| of.eq_ignore_ascii_case(name));
+        found.map(|(mode, _)| mode).ok_or_else(Error::invalid_mode)
+    }
+}
+
+/// `GET /mode`, `PUT /mode` and its answer. A string, since what is no mode has an error of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ModeUpdateRequest {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+}
+
+/// Which version of a subject: a number from 1 on, or the latest (`latest`, `-1`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VersionId {
+    Number(i32),
+    Latest,
+}
+
+impl FromStr for VersionId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<VersionId, Error> {
+        let trimmed = text.trim();
+        if trimmed.eq_ignore_ascii_case("latest") {
+            return Ok(VersionId::Latest);
+        }
+        match trimmed.parse() {
+            Ok(-1) => Ok(VersionId::Latest),
+            Ok(number) if number > 0 => Ok(VersionId::Number(number)),
+            _ => Err(Error::invalid_version(text)),
+        }
+    }
+}
+
+/// As the messages have it: the latest is -1.
+impl fmt::Display for VersionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            VersionId::Number(number) => number.fmt(f),
+            VersionId::Latest => f.write_str("-1"),
+        }
+    }
+}
+
+/// A part of a list. `limit`: anything below 1 means all that may be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    pub offset: i32,
+    pub limit: i32,
+}
+
+impl Default for Page {
+    fn default() -> Page {
+        Page { offset: 0, limit: -1 }
+    }
+}
+
+/// Whether what was soft deleted belongs to the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Deleted {
+    #[default]
+    Hidden,
+    Included,
+    Only,
+}
+
+impl Deleted {
+    /// From `deleted` and `deletedOnly`, of which the second wins.
+    pub fn of(deleted: bool, deleted_only: bool) -> Deleted {
+        match (deleted, deleted_only) {
+            (_, true) => Deleted::Only,
+            (true, false) => Deleted::Included,
+            (false, false) => Deleted::Hidden,
+        }
+    }
+}
+
+/// How a schema's text is to be given (`format`), and those it refers to (`referenceFormat`).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Format {
+    pub format: Option<String>,
+    pub reference_format: Option<String>,
+}
+
+/// `GET /schemas`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemasQuery {
+    /// `:*:` looks in all contexts.
+    pub subject_prefix: String,
+    pub aliases: bool,
+    pub deleted: bool,
+    pub latest_only: bool,
+    /// Only schemas with a rule of one of these types.
+    pub rule_types: Vec<String>,
+    pub page: Page,
+}
+
+impl Default for SchemasQuery {
+    fn default() -> SchemasQuery {
+        SchemasQuery {
+            subject_prefix: ":*:".to_owned(),
+            aliases: false,
+            deleted: false,
+            latest_only: false,
+            rule_types: Vec::new(),
+            page: Page::default(),
+        }
+    }
+}
+
+fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// Tells null, which is given, from what is not there.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
