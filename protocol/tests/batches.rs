@@ -83,6 +83,14 @@ fn writes_uncompressed_batches_as_java_does() {
 }
 
 #[test]
+fn writes_lz4_batches_as_java_does() {
+    for (name, level) in [("mixed-lz4", None), ("mixed-lz4", Some(9)), ("mixed-lz4-17", Some(17))] {
+        let builder = BatchBuilder::new().compression(Compression::Lz4, level);
+        assert_eq!(build(builder, &mixed()).bytes(), &golden(name), "{name}");
+    }
+}
+
+#[test]
 fn compressed_batches_round_trip_and_validate() {
     for codec in Compression::ALL {
         let batch = build(BatchBuilder::new().compression(codec, None), &mixed());

@@ -10,9 +10,10 @@ use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsRe
 use kafka_protocol::protocol::StrBytes;
 use ottla::clock::Clock;
 use ottla::{Broker, Running};
-use ottla_protocol::batch::BatchBuilder;
+use ottla_protocol::batch::{BatchBuilder, Batches, RecordBatch};
+use ottla_protocol::codec::Compression;
 
-use crate::data::{NONE, create, produce};
+use crate::data::{FETCH, NONE, batch, create, fetch_request, fetched, produce};
 use crate::support::{Client, TempDir};
 
 const NOW_MS: i64 = 1_800_000_000_000;
@@ -238,4 +239,30 @@ async fn a_log_is_flushed_by_records_and_by_time() {
     }
     assert_eq!(recovery_point(&world), 3);
     world.running.stop().await.unwrap();
+}
+
+/// What the broker compresses itself, it compresses at the topic's level, which takes effect with the next batch.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_level_of_lz4_says_how_small_a_batch_becomes() {
+    let mut world = World::new(&[]).await;
+    world.alter("compression.type", "lz4").await;
+    let line = |number: u32| format!("line {number} of {}\n", number.wrapping_mul(2_654_435_761));
+    let value: String = (0..10_000).map(line).collect();
+    let sent = batch(&[value.as_bytes()]);
+    let mut sizes = Vec::new();
+    for level in ["9", "1", "6", "17", "9"] {
+        world.alter("compression.lz4.level", level).await;
+        assert_eq!(produce(&mut world.client, "t", 0, sent.clone()).await.error_code, NONE);
+        let request = fetch_request("t", &[(0, sizes.len() as i64, i32::MAX)]);
+        let answer = world.client.call(FETCH, &request).await;
+        let stored = fetched(answer).remove(0).records.unwrap();
+        let stored = Batches::new(stored).next().unwrap().unwrap();
+        assert_eq!(stored.compression(), Some(Compression::Lz4));
+        let payload = stored.inflate(1 << 20).unwrap();
+        assert_eq!(payload, RecordBatch::parse(&sent).unwrap().payload(), "{level}");
+        sizes.push(stored.size());
+    }
+    let [fast, weak, middle, best, again] = sizes[..] else { panic!("{sizes:?}") };
+    assert!(sent.len() > fast && fast > weak && weak > middle && middle > best, "{sizes:?}");
+    assert_eq!(fast, again);
 }

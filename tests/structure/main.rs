@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     (
         "protocol/src",
-        &["anyhow", "bytes", "crc32c", "flate2", "kafka_protocol", "lz4_flex", "snap", "uuid", "zstd"],
+        &["anyhow", "bytes", "crc32c", "flate2", "kafka_protocol", "lz4", "lz4_flex", "snap", "uuid", "zstd"],
     ),
     ("storage/src", &["bytes", "crc32c", "ottla_protocol", "rustix", "tracing", "uuid", "xxhash_rust"]),
     ("src/config", &["bytes", "kafka_protocol", "ottla_protocol", "ottla_storage", "uuid"]),

@@ -1,14 +1,17 @@
 //! lz4 frames with a right header checksum (KIP-57), as batches of magic 2 carry them.
 //!
 //! Written like Kafka's own: independent blocks of 64 KiB, no content size, no checksums. Read: any valid frame.
-//! The encoder has one level, so `compression.lz4.level` does not change the output.
 
 use std::cell::Cell;
 use std::io::{self, Cursor, Read, Write};
 use std::marker::PhantomData;
 
+use lz4::block::{CompressionMode, compress_bound, compress_to_buffer};
 use lz4_flex::block::{DecompressError, decompress_into};
-use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
+use lz4_flex::frame::{BlockSize, FrameDecoder};
+
+/// Kafka's default of `compression.lz4.level`.
+const DEFAULT_LEVEL: i32 = 9;
 
 const MAGIC: [u8; 4] = 0x184d_2204u32.to_le_bytes();
 const MAGIC_BYTES: usize = MAGIC.len();
@@ -158,11 +161,34 @@ fn end_of_blocks(frame: &[u8]) -> Option<usize> {
     None
 }
 
-pub(super) fn compress(source: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
-    let info = FrameInfo::new().block_mode(BlockMode::Independent).block_size(BlockSize::Max64KB);
-    let mut encoder = FrameEncoder::with_frame_info(info, output);
-    // The frame header is written with the first block: an empty source must write one too.
-    io::copy(source, &mut encoder)?;
-    encoder.finish().map_err(io::Error::from)?;
-    Ok(())
+/// What Kafka's frames begin with: version 1 and independent blocks, of 64 KiB at most, and the second byte of the xxHash32 of
+/// these two.
+const WRITTEN_HEADER: [u8; MAGIC_BYTES + 3] = [0x04, 0x22, 0x4d, 0x18, USUAL_FLAGS, 0x40, 0x82];
+const WRITTEN_BLOCK_BYTES: usize = 64 << 10;
+
+/// The reference compressor, as in Kafka, so that the bytes are Kafka's: the fast one at the default level, the one of high
+/// compression at any other.
+pub(super) fn compress(level: Option<i32>, source: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
+    let mode = match level {
+        None | Some(DEFAULT_LEVEL) => CompressionMode::DEFAULT,
+        Some(level) => CompressionMode::HIGHCOMPRESSION(level),
+    };
+    output.write_all(&WRITTEN_HEADER)?;
+    let (mut block, mut compressed) = (Vec::new(), Vec::new());
+    loop {
+        block.clear();
+        source.take(WRITTEN_BLOCK_BYTES as u64).read_to_end(&mut block)?;
+        if block.is_empty() {
+            return output.write_all(&0u32.to_le_bytes());
+        }
+        compressed.resize(compress_bound(block.len())?.max(compressed.len()), 0);
+        let count = compress_to_buffer(&block, Some(mode), false, &mut compressed)?;
+        let (size, written) = if count < block.len() {
+            (count as u32, &compressed[..count])
+        } else {
+            (block.len() as u32 | STORED_BLOCK_BIT, &block[..])
+        };
+        output.write_all(&size.to_le_bytes())?;
+        output.write_all(written)?;
+    }
 }

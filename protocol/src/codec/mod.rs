@@ -144,7 +144,7 @@ pub fn compress_from(
         Compression::None => drop(io::copy(source, &mut output)?),
         Compression::Gzip => gzip::compress(level, source, &mut output)?,
         Compression::Snappy => snappy::compress(source, &mut output)?,
-        Compression::Lz4 => lz4::compress(source, &mut output)?,
+        Compression::Lz4 => lz4::compress(level, source, &mut output)?,
         Compression::Zstd => zstd::compress(level, source, &mut output)?,
     }
     Ok(output.bytes.into())

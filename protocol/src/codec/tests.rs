@@ -123,3 +123,51 @@ fn an_lz4_frame_is_inflated_in_place_as_the_reader_does() {
         }
     }
 }
+
+/// What Kafka's own compressor makes of `text()`: the level, the size and the CRC-32C of the frame. Level 9, the default, is
+/// another compressor, faster and weaker.
+const KAFKAS_LZ4: [(i32, usize, u32); 17] = [
+    (1, 496424, 0xd0cb_4a64),
+    (2, 496424, 0xd0cb_4a64),
+    (3, 488135, 0x09d9_39ff),
+    (4, 474119, 0x6917_a495),
+    (5, 471899, 0x0c99_3b97),
+    (6, 471684, 0x0225_1d1a),
+    (7, 467947, 0x6e0b_058f),
+    (8, 467858, 0x0b1b_4ecc),
+    (9, 540859, 0xe7bc_6c6f),
+    (10, 464333, 0x7955_4db8),
+    (11, 463938, 0xe7af_ba5c),
+    (12, 463896, 0xaa90_5101),
+    (13, 463896, 0xaa90_5101),
+    (14, 463896, 0xaa90_5101),
+    (15, 463896, 0xaa90_5101),
+    (16, 463896, 0xaa90_5101),
+    (17, 463896, 0xaa90_5101),
+];
+
+#[test]
+fn lz4_writes_what_kafka_writes_at_every_level() {
+    let (text, noise) = (text(), noise(70_000));
+    for (level, size, crc) in KAFKAS_LZ4 {
+        let compressed = compress(Compression::Lz4, Some(level), &text).unwrap();
+        assert_eq!((compressed.len(), crc32c::crc32c(&compressed)), (size, crc), "{level}");
+        assert!(decompress(Compression::Lz4, &compressed, text.len()).unwrap() == text, "{level}");
+        for input in [&b""[..], b"x", &noise] {
+            let compressed = compress(Compression::Lz4, Some(level), input).unwrap();
+            assert!(compressed.len() <= input.len() + 19, "{level}: what does not shrink is stored");
+            assert!(read_lz4(&compressed, input.len()).unwrap() == input, "{level}");
+        }
+    }
+    let default = compress(Compression::Lz4, None, &text).unwrap();
+    assert_eq!(default, compress(Compression::Lz4, Some(9), &text).unwrap());
+}
+
+fn noise(bytes: usize) -> Vec<u8> {
+    let mut seed = 1u64;
+    let next = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(bytes).collect()
+}
