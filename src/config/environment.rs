@@ -1,6 +1,8 @@
 //! The environment as the public images read it: `KAFKA_FOO_BAR` of apache/kafka and confluentinc/cp-kafka, `KAFKA_CFG_FOO_BAR`
-//! of bitnami/kafka, and what they say besides keys.
+//! of bitnami/kafka, `SCHEMA_REGISTRY_FOO_BAR` of confluentinc/cp-schema-registry, and what they say besides keys.
 //! Enters: a variable's name. Leaves: what it means.
+
+use super::registry_config;
 
 /// What a variable of the environment means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +57,11 @@ const NO_KEY_PREFIXES: &[&str] = &[
     "KAFKA_PORT_",
 ];
 
+/// What follows `SCHEMA_REGISTRY_` where it is no key: what speaks to the image's scripts or to Java, and where Kubernetes
+/// says that the service called "schema-registry" is.
+const REGISTRY_NO_KEYS: &[&str] =
+    &["CUB_", "HEAP_OPTS", "JMX_", "JVM_PERFORMANCE_OPTS", "LOG4J_", "OPTS", "PORT", "SERVICE_"];
+
 /// What the variable `name` means. A key's name is what follows the prefix in lower case, with `_` for a dot, `__` for an
 /// underscore and `___` for a dash.
 pub fn meaning(name: &str) -> Variable {
@@ -65,6 +72,11 @@ pub fn meaning(name: &str) -> Variable {
     }
     if let Some(rest) = name.strip_prefix("KAFKA_CFG_") {
         return Variable::Key(key_name(rest));
+    }
+    if let Some(rest) = name.strip_prefix("SCHEMA_REGISTRY_") {
+        let is_image = REGISTRY_NO_KEYS.iter().any(|prefix| rest.starts_with(prefix));
+        let key = || Variable::Key(format!("{}{}", registry_config::PREFIX, key_name(rest)));
+        return if is_image { Variable::Other } else { key() };
     }
     // Keys that begin as the images' own variables do.
     let is_key = matches!(name, "KAFKA_INTER_BROKER_LISTENER_NAME" | "KAFKA_CLIENT_QUOTA_CALLBACK_CLASS");
@@ -111,6 +123,10 @@ mod tests {
             ("KAFKA_LOG4J_LOGGERS", Variable::Other),
             ("KAFKA_JMX_PORT", Variable::Other),
             ("KAFKA_PORT_9092_TCP_ADDR", Variable::Other),
+            ("SCHEMA_REGISTRY_LISTENERS", key("schema.registry.listeners")),
+            ("SCHEMA_REGISTRY_SCHEMA_COMPATIBILITY_LEVEL", key("schema.registry.schema.compatibility.level")),
+            ("SCHEMA_REGISTRY_OPTS", Variable::Other),
+            ("SCHEMA_REGISTRY_PORT_8081_TCP_ADDR", Variable::Other),
             ("PATH", Variable::Other),
             ("CLUSTER_ID", Variable::ClusterId),
             ("KAFKA_KRAFT_CLUSTER_ID", Variable::ClusterId),

@@ -6,6 +6,7 @@ use super::environment::{self, Variable};
 use super::key::{Honour, split_list};
 use super::keys;
 use super::properties;
+use super::registry_config::{self, RegistryConfig};
 use super::server_config::ServerConfig;
 use super::topic_config::Texts;
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub struct Sources {
 #[derive(Clone, Debug)]
 pub struct Loaded {
     pub config: ServerConfig,
+    /// The Schema Registry's.
+    pub registry: RegistryConfig,
     /// As given; 22 characters of base64 in Kafka, any text here.
     pub cluster_id: Option<String>,
     /// To create when the broker starts and they are not there.
@@ -57,6 +60,8 @@ struct Setting {
 /// What the places say, unchecked: the strongest setting of every key, and what is no key.
 struct Read {
     settings: BTreeMap<String, Setting>,
+    /// By key without its prefix.
+    registry: BTreeMap<String, Setting>,
     cluster_id: Option<String>,
     create_topics: Vec<TopicAtStart>,
 }
@@ -64,7 +69,7 @@ struct Read {
 impl Sources {
     /// Reads all places. Unknown keys and such as are not acted upon become warnings; an invalid value is an error.
     pub fn load(&self) -> Result<Loaded, ConfigError> {
-        let Read { settings, cluster_id, create_topics } = self.read()?;
+        let Read { settings, registry, cluster_id, create_topics } = self.read()?;
         for (name, setting) in &settings {
             check(name, setting)?;
         }
@@ -75,7 +80,8 @@ impl Sources {
             settings.iter().map(|(name, setting)| (name.clone(), setting.value.clone())).collect();
         let config = ServerConfig::new(given).map_err(|message| whole_error(&message, &settings))?;
         refuse_security(&config)?;
-        Ok(Loaded { config, cluster_id, create_topics, warnings })
+        let registry = registry_config(&registry, &config, &mut warnings)?;
+        Ok(Loaded { config, registry, cluster_id, create_topics, warnings })
     }
 
     fn read(&self) -> Result<Read, ConfigError> {
@@ -111,7 +117,12 @@ impl Sources {
             let unsaid = unsaid_listeners(&settings, &self.environment);
             settings.extend(unsaid.map(|setting| ("listeners".to_owned(), setting)));
         }
-        Ok(Read { settings, cluster_id, create_topics })
+        let mut registry = settings.split_off(registry_config::PREFIX);
+        settings.append(&mut registry.split_off(AFTER_REGISTRY_PREFIX));
+        let unprefixed = registry
+            .into_iter()
+            .map(|(name, setting)| (name[registry_config::PREFIX.len()..].to_owned(), setting));
+        Ok(Read { settings, registry: unprefixed.collect(), cluster_id, create_topics })
     }
 }
 
@@ -157,6 +168,27 @@ fn unsaid_listeners(
 
 /// The variable by which an image says where to listen, weaker than every other place.
 const LISTEN: &str = "OTTLA_LISTEN";
+
+/// The first text after all that begin with the prefix of the registry's keys.
+const AFTER_REGISTRY_PREFIX: &str = "schema.registry/";
+
+fn registry_config(
+    settings: &BTreeMap<String, Setting>,
+    config: &ServerConfig,
+    warnings: &mut Vec<String>,
+) -> Result<RegistryConfig, ConfigError> {
+    let prefix = registry_config::PREFIX;
+    let given: Texts = settings.iter().map(|(name, setting)| (name.clone(), setting.value.clone())).collect();
+    let place = |name: &str| settings.get(name).map_or("", |setting| setting.place.as_str());
+    for name in registry_config::unknown(&given) {
+        warnings.push(format!("{}: unknown key {prefix}{name} is ignored", place(name)));
+    }
+    let first = config.listeners.first().map_or(("", 0), |listener| (listener.host.as_str(), listener.port));
+    RegistryConfig::new(&given, first).map_err(|(name, why)| {
+        let separator = if place(name).is_empty() { "" } else { ": " };
+        ConfigError(format!("{}{separator}{prefix}{name}: {why}", place(name)))
+    })
+}
 
 fn check(name: &str, setting: &Setting) -> Result<(), ConfigError> {
     let Some(key) = keys::broker_key(name) else { return Ok(()) };

@@ -11,6 +11,7 @@ pub mod keys;
 pub mod listeners;
 mod load;
 mod properties;
+mod registry_config;
 mod server_config;
 mod share_config;
 mod topic_config;
@@ -26,6 +27,9 @@ pub use describe::{
 };
 pub use listeners::{Advertised, Listener, SecurityProtocol};
 pub use load::{ConfigError, Loaded, Sources, TopicAtStart};
+pub use registry_config::{
+    BasicAuthentication, ClientCertificates, Cors, HttpListener, RegistryConfig, TlsFiles,
+};
 pub use server_config::{ConfigSource, ServerConfig};
 pub use share_config::ShareConfig;
 pub use topic_config::{

@@ -4,4 +4,5 @@
 //! No side door: what a service keeps, it keeps in topics, through `client`. May use: handlers, config, clock, schema.
 
 pub mod client;
+pub mod http;
 pub mod registry;

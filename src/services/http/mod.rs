@@ -1,0 +1,163 @@
+//! HTTP/1.1, plain or with TLS, for services that are asked that way.
+//!
+//! Enters: bound sockets, a [`Service`]. Leaves: requests with their whole body; the service's answers, in order. Knows
+//! nothing of what is asked. What a client may use of the broker's memory and time is in [`Limits`].
+
+mod connection;
+mod stalled;
+mod tls;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::http::request::Parts;
+use hyper::{Request, Response};
+use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tracing::{debug, error, warn};
+
+pub use tls::{TlsError, TlsSettings};
+
+/// What answers.
+pub trait Service: Send + Sync + 'static {
+    /// Looks at a request before its body is read; an answer ends it here.
+    fn refuse(&self, head: &Parts) -> Option<Response<Bytes>>;
+
+    /// Answers a request.
+    fn answer(&self, request: Request<Bytes>) -> impl Future<Output = Response<Bytes>> + Send;
+
+    /// The answer to what is wrong with a request on the level of HTTP: a body that is too large (413), or too slow (408).
+    fn malformed(&self, status: u16) -> Response<Bytes>;
+}
+
+/// One bound address, and how it is spoken there.
+pub struct Bound {
+    pub socket: TcpListener,
+    pub tls: Option<TlsSettings>,
+}
+
+/// What clients may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Further clients wait in the system's backlog.
+    pub connections: usize,
+    /// A request's line and headers.
+    pub head_bytes: usize,
+    pub body_bytes: usize,
+    /// Of all bodies that are being read or answered.
+    pub bodies_bytes: usize,
+    /// Until a request's head is there; a connection that asks for nothing is closed then, too.
+    pub head_within: Duration,
+    /// Until its body is there.
+    pub body_within: Duration,
+    /// A client that takes nothing of its answer for so long is given up.
+    pub stalled_within: Duration,
+    /// When the server stops, an answer may take so long.
+    pub finish_within: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: 1024,
+            head_bytes: 32 * 1024,
+            body_bytes: 8 * 1024 * 1024,
+            bodies_bytes: 64 * 1024 * 1024,
+            // The idle timeout of Confluent's registry.
+            head_within: Duration::from_secs(30),
+            body_within: Duration::from_secs(30),
+            stalled_within: Duration::from_secs(30),
+            finish_within: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What the connections of one server have in common.
+struct Shared<S> {
+    service: S,
+    limits: Limits,
+    connections: Arc<Semaphore>,
+    bodies: Arc<Semaphore>,
+}
+
+/// Serves on all sockets until told to stop; ends when every connection has been answered and closed.
+pub async fn run<S: Service>(bound: Vec<Bound>, service: S, limits: Limits, stop: watch::Receiver<bool>) {
+    let shared = Arc::new(Shared {
+        service,
+        limits,
+        connections: Arc::new(Semaphore::new(limits.connections)),
+        bodies: Arc::new(Semaphore::new(limits.bodies_bytes)),
+    });
+    let mut accepting = JoinSet::new();
+    for bound in bound {
+        accepting.spawn(accept_all(bound, Arc::clone(&shared), stop.clone()));
+    }
+    while accepting.join_next().await.is_some() {}
+}
+
+async fn accept_all<S: Service>(bound: Bound, shared: Arc<Shared<S>>, mut stop: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&bound.socket, &shared.connections) => accepted,
+            Some(ended) = connections.join_next() => {
+                log_panic(ended);
+                continue;
+            }
+            () = stopped(&mut stop) => break,
+        };
+        match accepted {
+            Ok((stream, place)) => {
+                let serving = connection::serve(stream, bound.tls.clone(), Arc::clone(&shared), stop.clone());
+                connections.spawn(async move {
+                    if let Err(error) = serving.await {
+                        debug!(%error, "an HTTP connection ended early");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                // Out of file descriptors, mostly: connections that end free some.
+                warn!(%error, "cannot accept an HTTP connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(bound.socket);
+    while let Some(ended) = connections.join_next().await {
+        log_panic(ended);
+    }
+}
+
+async fn accept(
+    socket: &TcpListener,
+    connections: &Arc<Semaphore>,
+) -> io::Result<(tokio::net::TcpStream, OwnedSemaphorePermit)> {
+    let place = Arc::clone(connections).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = socket.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((stream, place))
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // A server that is gone without a word is one that stopped.
+    let _gone = stop.wait_for(|stopping| *stopping).await.is_err();
+}
+
+/// How long to wait before accepting again after the system refused.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        error!(%error, "an HTTP connection's task panicked; its connection is closed, the others go on");
+    }
+}
+
+#[cfg(test)]
+mod tests;
