@@ -59,10 +59,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "handlers",
+            "http_body_util",
+            "hyper",
+            "hyper_util",
             "ottla_protocol",
             "ottla_schema",
+            "percent_encoding",
             "serde",
+            "serde_json",
             "tokio",
+            "tokio_rustls",
             "tracing",
         ],
     ),
@@ -78,7 +84,7 @@ const EXCEPTIONS: &[(&str, &[&str])] = &[
 /// What only some places may name.
 const ONLY_IN: &[(&str, &[&str])] = &[
     // `ottla health` is a client of its own.
-    ("tokio::net", &["src/server", "src/health.rs"]),
+    ("tokio::net", &["src/server", "src/services/http", "src/health.rs"]),
     ("SystemTime::now", &["src/clock.rs"]),
 ];
 
