@@ -29,6 +29,16 @@ def versions(text):
     return (int(low), int(high or low))
 
 
+
+def span(pair):
+    """Versions as the generated tables have them."""
+    return "NONE" if pair == NONE else f"v({pair[0]}, {pair[1]})"
+
+
+def constant(name):
+    return snake(name).upper()
+
+
 @dataclass
 class Field:
     name: str

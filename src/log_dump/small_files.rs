@@ -30,11 +30,7 @@ pub fn offset_index(
         writeln!(out, "{} passed sanity check.", path.display())?;
         return Ok(());
     }
-    for (number, entry) in entries.enumerate() {
-        // The file may end in zeros, if the broker was killed.
-        if number > 0 && entry.offset == base_offset {
-            break;
-        }
+    for entry in before_zeros(entries, base_offset, |entry| entry.offset) {
         let in_log = last_offset_at(&mut log, entry, options.max_message_size)?;
         if in_log != entry.offset {
             note(&mut found.index_mismatches, path, (entry.offset, in_log));
@@ -71,10 +67,7 @@ pub fn time_index(
     }
     let positions = read(&path.with_extension("index"))?;
     let mut previous = NO_TIMESTAMP;
-    for (number, entry) in entries.enumerate() {
-        if number > 0 && entry.offset == base_offset {
-            break;
-        }
+    for entry in before_zeros(entries, base_offset, |entry| entry.offset) {
         verify_time(
             path,
             entry,
@@ -93,11 +86,20 @@ pub fn time_index(
 
 /// Where to begin to look for an offset: at the last entry that is not behind it.
 fn position_for(index: &[u8], base_offset: i64, offset: i64) -> u64 {
-    let entries = files::offset_index(index, base_offset).enumerate();
-    // Zeros at the end of the file are no entries.
-    let sane = entries.take_while(|(number, entry)| *number == 0 || entry.offset != base_offset);
-    let last = sane.map(|(_, entry)| entry).take_while(|entry| entry.offset <= offset).last();
+    let entries = before_zeros(files::offset_index(index, base_offset), base_offset, |entry| entry.offset);
+    let last = entries.take_while(|entry| entry.offset <= offset).last();
     last.map_or(0, |entry| u64::try_from(entry.position).unwrap_or(0))
+}
+
+/// The entries of an index without those of the zeros in which the file ends if the broker was killed.
+fn before_zeros<E>(
+    entries: impl Iterator<Item = E>,
+    base_offset: i64,
+    offset: fn(&E) -> i64,
+) -> impl Iterator<Item = E> {
+    let numbered = entries.enumerate();
+    let sane = numbered.take_while(move |(number, entry)| *number == 0 || offset(entry) != base_offset);
+    sane.map(|(_, entry)| entry)
 }
 
 fn verify_time(

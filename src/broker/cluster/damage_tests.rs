@@ -4,15 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kafka_protocol::messages::TopicName;
 use ottla_storage::LocalSettings;
 
 use super::data_dir::{Given, examine, prepare};
+use super::tests::{register, settings, topic};
 use super::*;
-use crate::broker::TableRules;
-use crate::config::ServerConfig;
 use crate::coordinator::chance::{Chance, for_each_seed};
-use crate::metadata::BrokerDirectories;
 
 const CLUSTER_ID: &str = "T3R0bGEtcmVmZXJlbmNlMQ";
 
@@ -35,15 +32,8 @@ impl Dir {
         let logs = Logs::local(log_dirs.to_vec(), LocalSettings::default());
         let logs = Arc::new(logs.map_err(|error| error.to_string())?);
         let identity = prepare(&given).map_err(|error| error.to_string())?;
-        let config = ServerConfig::new([("node.id".to_owned(), "1".to_owned())].into()).unwrap();
-        let settings = ClusterSettings {
-            create_topics: CreateTopicsSettings { num_partitions: 1, default_replication_factor: 1 },
-            max_record_bytes_between_snapshots: 1500,
-            max_snapshot_interval_ms: 0,
-            segment_bytes: 2000,
-            segment_ms: i64::MAX,
-            config_rules: Arc::new(TableRules::new(config)),
-        };
+        let settings =
+            ClusterSettings { max_record_bytes_between_snapshots: 1500, segment_bytes: 2000, ..settings() };
         Cluster::open(identity, settings, logs, Clock::manual(0)).map_err(|error| error.to_string())
     }
 
@@ -80,19 +70,9 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
 
 async fn write(dir: &Dir, topics: u64) {
     let cluster = dir.open().unwrap();
-    let command = RegisterBroker {
-        broker_id: 1,
-        incarnation_id: Uuid::from_u128(1),
-        endpoints: vec![],
-        rack: None,
-        directories: BrokerDirectories { online: cluster.directory_ids().to_vec(), ..Default::default() },
-    };
-    cluster.register_broker(command).await.unwrap();
+    register(&cluster).await;
     for n in 0..topics {
-        let name = TopicName(StrBytes::from_string(format!("t{n}")));
-        let topic = CreatableTopic::default().with_name(name);
-        let topic = topic.with_num_partitions(1).with_replication_factor(1);
-        cluster.create_topics(vec![topic], false).await.unwrap();
+        cluster.create_topics(vec![topic(&format!("t{n}"))], false).await.unwrap();
     }
     cluster.settle().await;
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use kafka_protocol::protocol::StrBytes;
-use ottla_protocol::batch::{Batches, RecordBatch, Records};
+use ottla_protocol::batch::{Batches, RecordBatch};
 use ottla_protocol::record_formats::metadata::AbortTransactionRecord;
 use ottla_protocol::record_formats::{ControlRecord, MetadataRecord};
 
@@ -35,13 +35,7 @@ impl Loading {
 
     /// What a file like a snapshot holds.
     pub fn replay_file(&mut self, path: &Path) -> Result<(), String> {
-        let read = snapshot_file::read(path, |entry| match entry {
-            Entry::Control(record) => {
-                self.replay_control(&record);
-                Ok(())
-            }
-            Entry::Metadata(record) => self.replay(record),
-        });
+        let read = snapshot_file::read(path, |entry| self.replay_entry(entry));
         read.map_err(|error| format!("{}: {error}", path.display()))
     }
 
@@ -74,19 +68,17 @@ impl Loading {
         if !batch.is_crc_valid() {
             return Err("its checksum is wrong".into());
         }
-        let payload = batch.inflate(INFLATED_BYTES_MAX).map_err(|error| error.to_string())?;
-        for record in Records::new(&payload, batch.records_count) {
-            let record = record.map_err(|error| error.to_string())?;
-            let value = payload.slice_ref(record.value.unwrap_or_default());
-            if batch.is_control() {
-                let key = payload.slice_ref(record.key.unwrap_or_default());
-                let control = ControlRecord::decode(key, value).map_err(|error| error.to_string())?;
-                self.replay_control(&control);
-            } else {
-                self.replay(MetadataRecord::decode(value).map_err(|error| error.to_string())?.0)?;
+        snapshot_file::each_entry(batch, INFLATED_BYTES_MAX, |entry| self.replay_entry(entry))
+    }
+
+    fn replay_entry(&mut self, entry: Entry) -> Result<(), String> {
+        match entry {
+            Entry::Control(record) => {
+                self.replay_control(&record);
+                Ok(())
             }
+            Entry::Metadata(record) => self.replay(record),
         }
-        Ok(())
     }
 
     fn replay_control(&mut self, record: &ControlRecord) {

@@ -141,21 +141,33 @@ pub(super) fn read(path: &Path, mut each: impl FnMut(Entry) -> Result<(), String
         if !batch.is_crc_valid() {
             return Err(format!("the batch at offset {} is damaged", batch.base_offset));
         }
-        let payload = batch.inflate(batch.size()).map_err(|error| error.to_string())?;
-        for record in Records::new(&payload, batch.records_count) {
-            let record = record.map_err(|error| error.to_string())?;
-            let value = payload.slice_ref(record.value.unwrap_or_default());
-            if batch.is_control() {
-                let key = payload.slice_ref(record.key.unwrap_or_default());
-                let control = ControlRecord::decode(key, value).map_err(|error| error.to_string())?;
-                has_footer |= matches!(control, ControlRecord::SnapshotFooter(_));
-                each(Entry::Control(control))?;
-            } else {
-                each(Entry::Metadata(MetadataRecord::decode(value).map_err(|error| error.to_string())?.0))?;
-            }
-        }
+        each_entry(&batch, batch.size(), |entry| {
+            has_footer |= matches!(entry, Entry::Control(ControlRecord::SnapshotFooter(_)));
+            each(entry)
+        })?;
     }
     if has_footer { Ok(()) } else { Err("the end is missing".into()) }
+}
+
+/// The records of a batch of metadata, one by one.
+pub(super) fn each_entry(
+    batch: &RecordBatch,
+    inflated_bytes_max: usize,
+    mut each: impl FnMut(Entry) -> Result<(), String>,
+) -> Result<(), String> {
+    let payload = batch.inflate(inflated_bytes_max).map_err(|error| error.to_string())?;
+    for record in Records::new(&payload, batch.records_count) {
+        let record = record.map_err(|error| error.to_string())?;
+        let value = payload.slice_ref(record.value.unwrap_or_default());
+        each(match batch.is_control() {
+            true => {
+                let key = payload.slice_ref(record.key.unwrap_or_default());
+                Entry::Control(ControlRecord::decode(key, value).map_err(|error| error.to_string())?)
+            }
+            false => Entry::Metadata(MetadataRecord::decode(value).map_err(|error| error.to_string())?.0),
+        })?;
+    }
+    Ok(())
 }
 
 /// A file of batches, of which one at a time is in memory: a million partitions make a large file.

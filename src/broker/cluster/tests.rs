@@ -7,21 +7,29 @@ use crate::broker::TableRules;
 use crate::config::ServerConfig;
 use crate::metadata::{BrokerDirectories, TopicError};
 
-fn open(logs: &Arc<Logs>) -> Cluster {
+pub(super) fn settings() -> ClusterSettings {
     let config = ServerConfig::new([("node.id".to_owned(), "1".to_owned())].into()).unwrap();
-    let settings = ClusterSettings {
+    ClusterSettings {
         create_topics: CreateTopicsSettings { num_partitions: 1, default_replication_factor: 1 },
         max_record_bytes_between_snapshots: 1 << 20,
         max_snapshot_interval_ms: 0,
         segment_bytes: 1 << 30,
         segment_ms: i64::MAX,
         config_rules: Arc::new(TableRules::new(config)),
-    };
-    Cluster::open(Identity::in_memory(1, None), settings, Arc::clone(logs), Clock::manual(0)).unwrap()
+    }
+}
+
+fn open(logs: &Arc<Logs>) -> Cluster {
+    Cluster::open(Identity::in_memory(1, None), settings(), Arc::clone(logs), Clock::manual(0)).unwrap()
 }
 
 async fn registered(logs: &Arc<Logs>) -> Cluster {
     let cluster = open(logs);
+    register(&cluster).await;
+    cluster
+}
+
+pub(super) async fn register(cluster: &Cluster) {
     let command = RegisterBroker {
         broker_id: 1,
         incarnation_id: Uuid::from_u128(1),
@@ -30,10 +38,9 @@ async fn registered(logs: &Arc<Logs>) -> Cluster {
         directories: BrokerDirectories { online: cluster.directory_ids().to_vec(), ..Default::default() },
     };
     cluster.register_broker(command).await.unwrap();
-    cluster
 }
 
-fn topic(name: &str) -> CreatableTopic {
+pub(super) fn topic(name: &str) -> CreatableTopic {
     CreatableTopic::default()
         .with_name(TopicName(StrBytes::from_string(name.to_owned())))
         .with_num_partitions(1)
