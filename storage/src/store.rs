@@ -183,8 +183,10 @@ pub(crate) trait Rewrite {
     /// The batches of an extent, from about the one that holds `from` on; nothing when there is no such extent.
     fn source(&mut self, base_offset: i64, from: i64, buffer_bytes: usize) -> Option<Box<dyn Source>>;
 
-    /// Begins what is to take the place of these extents, which follow each other and do not include the active one.
-    fn begin_replacement(&mut self, extents: &[Extent], options: &LogOptions) -> Box<dyn Replacement>;
+    /// Begins what is to take the place of these extents, which follow each other and do not include the active one. Nothing
+    /// while what an earlier replacement has left does not allow it.
+    fn begin_replacement(&mut self, extents: &[Extent], options: &LogOptions)
+    -> Option<Box<dyn Replacement>>;
 
     /// Puts the finished replacement into the place of the extents, step by step: to be called until it is done. Reads see
     /// it from some step on; those that began before see what was there, until `remove_at_ms` at least.

@@ -20,6 +20,7 @@ mod open_files;
 mod partition_metadata;
 mod recall;
 mod recovery;
+mod reindex;
 mod replace;
 mod scan;
 mod segment;

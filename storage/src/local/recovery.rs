@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use super::checkpoint_files::Checkpoint;
 use super::disk::{Disk, read_whole};
-use super::index::{OffsetEntry, OffsetIndex, TimeEntry, TimeIndex, sane_entries};
+use super::index::{OffsetIndex, TimeEntry, TimeIndex};
 use super::open_files::OpenFiles;
 use super::recall::recall;
+use super::reindex::{Stretch, batch_at, clear_indexes, cut_indexes, has_sane_end};
 use super::scan::Scanner;
 use super::segment::{Segment, parse_segment_name, segment_path};
 use super::store::{EPOCHS_FILE, LocalStore};
 use super::swap;
 use crate::aborted::AbortedTransaction;
-use crate::batch_info::{BatchInfo, Marker, crc_matches};
+use crate::batch_info::{Marker, crc_matches};
 use crate::epochs::Epochs;
 use crate::error::StorageError;
 use crate::log::Opened;
@@ -26,7 +27,7 @@ use crate::producers::Producers;
 use crate::store::{LogStore, Note};
 
 /// No index, snapshot or checkpoint file of a log is larger.
-const SMALL_FILE_MAX_BYTES: u64 = 256 << 20;
+pub(super) const SMALL_FILE_MAX_BYTES: u64 = 256 << 20;
 
 /// Opens what is in `dir`, or an empty log when there is nothing. `checkpoint.recovery_point` is ignored for a log
 /// that was closed cleanly.
@@ -245,21 +246,22 @@ impl Recovery {
                 self.store.next_offset = end;
                 continue;
             }
-            let start = match (must_check, is_indexed) {
-                (true, true) => cut_indexes(segment, from, &self.store.files)?,
-                (true, false) => cut_indexes(segment, segment.base_offset(), &self.store.files)?,
-                (false, _) => {
+            let stretch = match must_check {
+                true => cut_indexes(segment, from, self.recovery_point, &self.store.files)?,
+                false => {
                     let position = segment.position_before(from, &self.store.files)?;
                     let found = batch_at(segment, position, &self.store.files)?;
-                    if found.is_some_and(|batch| batch.base_offset <= from) { position } else { 0 }
+                    let is_right = found.is_some_and(|batch| batch.base_offset <= from);
+                    Stretch { start: if is_right { position } else { 0 }, rebuild_from: None }
                 }
             };
-            let is_whole = self.walk_segment(at, start, must_check)?;
+            let Some(is_whole) = self.walk_segment(at, stretch)? else { return Ok(false) };
             if self.store.next_offset > end && self.remove_unbegun(at + 1)? {
                 return Ok(false);
             }
             let segment = &mut self.store.segments[at];
-            segment.recover_txn_index(&self.aborted, self.store.next_offset, &self.store.files)?;
+            let (from, end_offset) = (self.aborted_from, self.store.next_offset);
+            segment.recover_txn_index(&self.aborted, from, end_offset, &self.store.files)?;
             if must_check && !is_active {
                 segment.seal(&self.store.files);
             }
@@ -295,8 +297,9 @@ impl Recovery {
         Ok(true)
     }
 
-    /// Walks one segment from a position to its end. False when it was cut.
-    fn walk_segment(&mut self, at: usize, start: u64, rebuild: bool) -> Result<bool, StorageError> {
+    /// Walks one segment to its end. False when it was cut; nothing when its index turned out to be wrong, and is empty now.
+    fn walk_segment(&mut self, at: usize, stretch: Stretch) -> Result<Option<bool>, StorageError> {
+        let Stretch { start, rebuild_from } = stretch;
         let segment = &mut self.store.segments[at];
         let path = segment.log.clone();
         let failed = |error| StorageError::io("recover", path.path(), error);
@@ -305,9 +308,7 @@ impl Recovery {
         let mut scanner = Scanner::new(&*file, size);
         let mut position = start;
         self.aborted.clear();
-        if rebuild {
-            segment.rolling.bytes = start;
-        }
+        segment.rolling.bytes = rebuild_from.unwrap_or(size);
         while position < size {
             let Some(batch) = scanner.header(position).map_err(failed)? else { break };
             let is_unsure = batch.last_offset >= self.recovery_point;
@@ -324,7 +325,10 @@ impl Recovery {
                 }
                 marker = batch.is_control().then(|| Marker::parse(bytes)).flatten();
             }
-            if rebuild {
+            if rebuild_from.is_some_and(|from| position >= from) {
+                if position != segment.size() {
+                    break; // the index leads elsewhere
+                }
                 segment.took(&batch, self.index_interval, &self.store.files);
             }
             self.store.next_offset = self.store.next_offset.max(batch.next_offset());
@@ -338,13 +342,17 @@ impl Recovery {
             }
             position += u64::from(batch.size);
         }
+        if rebuild_from.is_some() && position != segment.size() {
+            clear_indexes(segment, &self.store.files)?;
+            return Ok(None);
+        }
         if position == size {
-            return Ok(true);
+            return Ok(Some(true));
         }
         let (bytes, path) = (size - position, path.path().display());
-        if !rebuild {
+        if rebuild_from.is_none() {
             tracing::warn!(%path, position, "a batch is not whole; producers that wrote behind it may be unknown");
-            return Ok(true);
+            return Ok(Some(true));
         }
         let is_reserved = scanner.bytes(position, 4096).map_err(failed)?.iter().all(|byte| *byte == 0);
         match is_reserved {
@@ -357,7 +365,7 @@ impl Recovery {
         file.set_size(position).and_then(|()| file.sync()).map_err(failed)?;
         segment.rolling.bytes = position;
         segment.is_dirty = true;
-        Ok(false)
+        Ok(Some(false))
     }
 
     /// Removes the segments that follow one that was cut: their offsets do not follow any more.
@@ -438,79 +446,4 @@ impl Recovery {
 
 fn base_of(name: &str, suffix: &str) -> Option<i64> {
     parse_segment_name(name).filter(|(_, found)| *found == suffix).map(|(base, _)| base)
-}
-
-/// Whether the last index entry of a sealed segment can be right, as Kafka checks it, and its largest timestamp is known.
-fn has_sane_end(segment: &Segment, files: &OpenFiles) -> bool {
-    let has_timestamps = segment.rolling.first_timestamp.is_some_and(|first| first >= 0);
-    if has_timestamps && segment.time_index.len() == 0 {
-        return false;
-    }
-    let last = files.get(&segment.index_file).and_then(|file| segment.index.last(&*file));
-    match last {
-        Ok(Some(last)) => {
-            let last = OffsetEntry::decode(last);
-            u64::from(last.position) < segment.size() && (last.offset > 0 || segment.index.len() == 1)
-        }
-        Ok(None) => segment.size() < (1 << 20), // small segments have no entry
-        Err(_) => false,
-    }
-}
-
-/// The batch at a position that an index gave.
-fn batch_at(segment: &Segment, position: u64, files: &OpenFiles) -> Result<Option<BatchInfo>, StorageError> {
-    let failed = |error| StorageError::io("recover", segment.log.path(), error);
-    let file = files.get(&segment.log).map_err(failed)?;
-    let mut scanner = Scanner::new(&*file, segment.size());
-    let Some(batch) = scanner.header(position).map_err(failed)? else { return Ok(None) };
-    let is_whole = crc_matches(scanner.bytes(position, batch.size as usize).map_err(failed)?);
-    Ok((is_whole && batch.base_offset >= segment.base_offset()).then_some(batch))
-}
-
-/// Keeps the index entries before `from` that are in order, and says at which position the walk goes on: where
-/// the last of them points.
-fn cut_indexes(segment: &mut Segment, from: i64, files: &OpenFiles) -> Result<u64, StorageError> {
-    let failed = |error| StorageError::io("recover the index of", segment.log.path(), error);
-    let relative = u32::try_from(from - segment.base_offset()).unwrap_or(if from < segment.base_offset() {
-        0
-    } else {
-        u32::MAX
-    });
-    let (base, size) = (segment.base_offset(), segment.size());
-
-    let bytes = read_whole(files.disk(), segment.index_file.path(), SMALL_FILE_MAX_BYTES).map_err(failed)?;
-    let bytes = bytes.unwrap_or_default();
-    let (entries, _) = bytes.as_chunks::<8>();
-    let sane = sane_entries(&bytes, OffsetEntry::decode) as usize;
-    let kept = entries[..sane].iter().map(|entry| OffsetEntry::decode(*entry));
-    let mut kept: Vec<_> =
-        kept.take_while(|entry| entry.offset < relative && u64::from(entry.position) < size).collect();
-    // What does not lead to a batch came from a damaged file: believing it would cut the log there.
-    if let Some(last) = kept.last() {
-        let found = batch_at(segment, u64::from(last.position), files)?;
-        if found.is_none_or(|batch| batch.last_offset != base + i64::from(last.offset)) {
-            kept.clear();
-        }
-    }
-    segment.index = OffsetIndex::stored(kept.len() as u32);
-    let file = files.get_or_create(&segment.index_file).map_err(failed)?;
-    file.set_size(kept.len() as u64 * 8).map_err(failed)?;
-    segment.is_index_dirty = true;
-
-    let bytes =
-        read_whole(files.disk(), segment.time_index_file.path(), SMALL_FILE_MAX_BYTES).map_err(failed)?;
-    let bytes = bytes.unwrap_or_default();
-    let (entries, _) = bytes.as_chunks::<12>();
-    let sane = sane_entries(&bytes, TimeEntry::decode) as usize;
-    let limit = kept.last().map_or(0, |entry| entry.offset);
-    let times = entries[..sane].iter().map(|entry| TimeEntry::decode(*entry));
-    let times: Vec<_> = times.take_while(|entry| !kept.is_empty() && entry.offset <= limit).collect();
-    segment.time_index = TimeIndex::stored(times.len() as u32);
-    let file = files.get_or_create(&segment.time_index_file).map_err(failed)?;
-    file.set_size(times.len() as u64 * 12).map_err(failed)?;
-
-    segment.last_time_entry = times.last().copied().unwrap_or(TimeEntry { timestamp: -1, offset: 0 });
-    segment.max = times.last().map_or((-1, base), |last| (last.timestamp, base + i64::from(last.offset)));
-    segment.bytes_since_index = 0;
-    Ok(kept.last().map_or(0, |entry| u64::from(entry.position)))
 }

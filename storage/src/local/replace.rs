@@ -58,14 +58,21 @@ impl Rewrite for LocalStore {
         Some(Box::new(SegmentSource::new(segment, from, buffer_bytes, self.files.clone())))
     }
 
-    fn begin_replacement(&mut self, extents: &[Extent], options: &LogOptions) -> Box<dyn Replacement> {
+    fn begin_replacement(
+        &mut self,
+        extents: &[Extent],
+        options: &LogOptions,
+    ) -> Option<Box<dyn Replacement>> {
         // What an earlier replacement could not settle would be in the way of this one. (Where the `.log` is not in its place,
         // the old ones may not be gone: only a start may put it there.)
         let settled = self.segments.iter().filter(|segment| !segment.log.is_moved());
         let files = settled.flat_map(Segment::files);
         let unsettled: Vec<_> = files.filter(|file| file.is_moved()).cloned().collect();
         self.settle_names(&unsettled);
-        Box::new(NewSegments {
+        if self.segments.iter().flat_map(Segment::files).any(CachedFile::is_moved) {
+            return None; // beside a `.cleaned` a start would take its `.swap` for a part of what was not finished
+        }
+        Some(Box::new(NewSegments {
             dir: self.dir.clone(),
             files: self.files.clone(),
             base_offset: extents.first().map_or(0, |first| first.base_offset),
@@ -76,7 +83,7 @@ impl Rewrite for LocalStore {
             segments: Vec::new(),
             unsettled: Vec::new(),
             stage: Stage::Writing,
-        })
+        }))
     }
 
     fn replace(

@@ -287,14 +287,15 @@ impl Segment {
         loaded.map_err(|error| StorageError::io("read the transaction index of", self.log.path(), error))
     }
 
-    /// Makes the `.txnindex` what the batches say.
+    /// Makes the `.txnindex` what the batches say from `from` on.
     pub fn recover_txn_index(
         &mut self,
         aborted: &[AbortedTransaction],
+        from: i64,
         end_offset: i64,
         files: &OpenFiles,
     ) -> Result<(), StorageError> {
-        let recovered = self.txn_index.recover(aborted, end_offset, files);
+        let recovered = self.txn_index.recover(aborted, from, end_offset, files);
         recovered
             .map_err(|error| StorageError::io("recover the transaction index of", self.log.path(), error))
     }

@@ -313,6 +313,8 @@ impl LogStore for LocalStore {
         self.retire_leaving();
         // A start after this one believes what the files say.
         let (mut to_sync, mut is_written) = (Vec::new(), self.write_epochs());
+        // A transaction index that is written now may be a new file.
+        self.is_dir_dirty |= self.segments.iter().any(|segment| !segment.txn_index.is_written());
         for segment in &mut self.segments {
             let taken = segment.take_dirty_files(&self.files, &mut to_sync);
             is_written =

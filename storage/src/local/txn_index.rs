@@ -67,11 +67,12 @@ impl TxnIndex {
         Ok(())
     }
 
-    /// What recovery has found in the batches: it stands where the file says something else, or nothing. Entries from
-    /// `end_offset` on are of batches that are gone.
+    /// What recovery has found in the batches from `from` on. What the file says of those may be of others, which a power
+    /// cut took, and which were there twice, since it can bring back what an earlier recovery removed.
     pub fn recover(
         &mut self,
         found: &[AbortedTransaction],
+        from: i64,
         end_offset: i64,
         files: &OpenFiles,
     ) -> io::Result<()> {
@@ -79,14 +80,8 @@ impl TxnIndex {
             self.load(files)?;
         }
         let known = self.held.take().unwrap_or_default();
-        let mut entries: Vec<_> =
-            known.iter().filter(|entry| entry.last_offset < end_offset).copied().collect();
-        for aborted in found {
-            match entries.binary_search_by_key(&aborted.last_offset, |entry| entry.last_offset) {
-                Ok(at) => entries[at] = *aborted,
-                Err(at) => entries.insert(at, *aborted),
-            }
-        }
+        let known_to = known.partition_point(|entry| entry.last_offset < from.min(end_offset));
+        let entries = [&known[..known_to], found].concat();
         if entries != known || self.has_rest {
             let bytes: Vec<u8> = entries.iter().flat_map(AbortedTransaction::encode).collect();
             let file = files.get_or_create(&self.file)?;

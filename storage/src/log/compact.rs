@@ -307,9 +307,10 @@ impl Pass<'_> {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { return Ok(()) };
         transactions.expect(&self.aborted(first.base_offset, last.next_offset)?);
         let options = &self.plan.options;
-        let (mut new, last_records) = self
+        let (new, last_records) = self
             .log
             .with(|log, _| Ok((log.store.begin_replacement(group, options), log.producers.last_records())))?;
+        let mut new = new.ok_or(Ended::Stopped)?;
         let filter = Filter {
             map,
             last_records: &last_records,

@@ -28,11 +28,11 @@ impl Rewrite for MemoryStore {
         Some(Box::new(Batches(batches.into_iter(), Bytes::new())))
     }
 
-    fn begin_replacement(&mut self, extents: &[Extent], _: &LogOptions) -> Box<dyn Replacement> {
+    fn begin_replacement(&mut self, extents: &[Extent], _: &LogOptions) -> Option<Box<dyn Replacement>> {
         let base_offset = extents.first().map_or(0, |first| first.base_offset);
         let modified_ms = extents.iter().map(|extent| extent.modified_ms).max().unwrap_or(0);
         let segment = Segment::new(base_offset, modified_ms);
-        Box::new(NewSegment { segment, aborted: Vec::new(), is_in_place: false })
+        Some(Box::new(NewSegment { segment, aborted: Vec::new(), is_in_place: false }))
     }
 
     fn replace(

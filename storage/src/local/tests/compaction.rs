@@ -112,7 +112,7 @@ fn what_is_too_large_for_one_segment_becomes_several() {
 fn replace_three(store: &mut LocalStore) -> Result<(), StorageError> {
     let extents = store.extents()?;
     let extents = &extents[..3];
-    let mut new = store.begin_replacement(extents, &options());
+    let mut new = store.begin_replacement(extents, &options()).unwrap();
     let any: &mut dyn std::any::Any = &mut *new;
     any.downcast_mut::<NewSegments>().unwrap().segment_max_bytes = 300;
     for extent in extents {
@@ -290,6 +290,36 @@ fn a_write_that_fails_ends_a_pass_and_harms_nobody() {
         drop((log, logs));
         check_and_go_on(&disk.after_crash(Left::All), None, &what);
     }
+}
+
+/// Until a start has given them their names they are the only ones that have what they hold.
+#[test]
+fn what_a_pass_could_not_rename_survives_a_crash_in_the_next() {
+    let mut unsettled = 0;
+    for (at, crash) in (1..40).flat_map(|at| (1..6).map(move |crash| (at, crash))) {
+        let disk = SimulatedDisk::default();
+        let logs = logs(&disk).unwrap();
+        let log = open(&logs);
+        let fill = |from: i64, to: i64| (from..to).for_each(|batch| append(&log, batch).unwrap());
+        let fail = |after: usize, fault: Fault| {
+            let at = disk.world().operations + after;
+            disk.world().fault = Some((at..=at, fault));
+        };
+        fill(0, 15);
+        fail(at, Fault::Error);
+        let _ = compact(&log);
+        log.flush().unwrap(); // after a failed sync nothing is appended before one that succeeds
+        fill(15, 25);
+        let is_of_log = |path: &Path| path.to_string_lossy().ends_with(".log.swap");
+        if disk.world().files().keys().any(|path| is_of_log(path)) {
+            unsettled += 1;
+            fail(crash, Fault::Crash);
+            let _ = compact(&log);
+            let what = format!("an error at {at}, a crash at {crash}");
+            check_and_go_on(&disk.after_crash(Left::All), None, &what);
+        }
+    }
+    assert!(unsettled > 0, "no name was missing");
 }
 
 /// Otherwise a pass that drops a tombstone from before the start would bring its key's value back.

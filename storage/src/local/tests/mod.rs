@@ -3,6 +3,7 @@
 mod compaction;
 mod full;
 mod random;
+mod recovery;
 mod simulated_disk;
 mod world;
 
@@ -234,26 +235,4 @@ fn what_a_power_cut_left_of_an_earlier_topic_does_not_hide_a_log() {
     let log = self::log(&logs_in(&disk, &dirs).unwrap());
     assert_eq!(log.end_offset().unwrap(), RECORDS_PER_BATCH);
     assert!(disk.list(Path::new("/data/t-0")).is_err(), "Kafka takes no log that is in two directories");
-}
-
-#[test]
-fn an_index_entry_behind_the_last_batch_hides_none() {
-    let disk = SimulatedDisk::default();
-    run(&logs(&disk).unwrap(), &mut Promised::default()).unwrap();
-    let files = disk.world().files();
-    let mut changed = 0;
-    for (path, mut entries) in
-        files.clone().into_iter().filter(|(path, _)| path.extension() == Some("index".as_ref()))
-    {
-        let size = files[&path.with_extension("log")].len() as u32;
-        // The last entry is looked at when the log is opened.
-        for entry in entries.as_chunks_mut::<8>().0.iter_mut().rev().skip(1) {
-            entry[4..].copy_from_slice(&size.to_be_bytes());
-            changed += 1;
-        }
-        disk.world().put(&path, entries);
-    }
-    assert!(changed > 2, "{changed} entries");
-    let promised = Promised { appended: 60, flushed: 60, start: 8 };
-    assert_eq!(check(&logs(&disk).unwrap(), &promised, "damaged indexes"), 60);
 }

@@ -169,7 +169,14 @@ impl Known {
     }
 
     fn damaged(&mut self, (path, from): &Damaged, files: &BTreeMap<PathBuf, Vec<u8>>) {
-        self.is_start_known &= name(path) != "log-start-offset-checkpoint";
+        if name(path) == "log-start-offset-checkpoint" {
+            self.is_start_known = false;
+            // What a power cut took before the start looks like a loss to who does not know the start.
+            let pairs = self.ledger.written.windows(2);
+            let holes = pairs.filter(|pair| pair[0].last_offset + 1 < pair[1].base_offset);
+            let before = holes.map(|pair| pair[1].base_offset).find(|end| *end <= self.ledger.start);
+            self.sound_until = self.sound_until.min(before.unwrap_or(i64::MAX));
+        }
         if path.parent() != Some(&self.dir) {
             return;
         }
