@@ -68,7 +68,10 @@ pub struct Earlier<'a> {
     pub schema: &'a ParsedSchema,
 }
 
-/// What is wrong with `new` after these versions, which come oldest first: Confluent's lines, with the first version that it
+/// Of a longer schema a line has the beginning.
+const MAX_SHOWN: usize = 10 * 1024;
+
+/// What is wrong with `new` after these versions, which come oldest first: Confluent's lines, with the newest version that it
 /// does not go with; empty when it may follow.
 pub fn check(new: &ParsedSchema, earlier: &[Earlier<'_>], mode: Mode) -> Vec<String> {
     let held = match mode.is_transitive() {
@@ -76,22 +79,124 @@ pub fn check(new: &ParsedSchema, earlier: &[Earlier<'_>], mode: Mode) -> Vec<Str
         false => &earlier[earlier.len().saturating_sub(1)..],
     };
     for old in held.iter().rev() {
-        let mut lines = Vec::new();
-        if mode.is_backward() {
-            lines.extend(new.incompatibilities(old.schema, BACKWARD));
-        }
-        if mode.is_forward() {
-            lines.extend(old.schema.incompatibilities(new, FORWARD));
-        }
+        let lines = lines(new, old, mode);
         if !lines.is_empty() {
-            lines.push(format!("{{oldSchemaVersion: {}}}", old.version));
-            lines.push(format!("{{oldSchema: '{}'}}", old.schema.canonical()));
             return lines;
         }
     }
     Vec::new()
 }
 
+fn lines(new: &ParsedSchema, old: &Earlier<'_>, mode: Mode) -> Vec<String> {
+    if mode == Mode::None {
+        return Vec::new();
+    }
+    if new.schema_type() != old.schema.schema_type() {
+        return vec![other_type(new.schema_type(), old.schema.schema_type())];
+    }
+    let mut lines = Vec::new();
+    if mode.is_forward() {
+        lines.extend(old.schema.incompatibilities(new, FORWARD));
+    }
+    let mut is_shown = !lines.is_empty();
+    if mode.is_backward() {
+        let backward = new.incompatibilities(old.schema, BACKWARD);
+        // Confluent's registry shows the old schema after what it was held against last.
+        is_shown = !backward.is_empty();
+        lines.extend(backward);
+    }
+    if is_shown {
+        lines.push(format!("{{oldSchemaVersion: {}}}", old.version));
+        lines.push(shown(&old.schema.canonical()));
+    }
+    lines
+}
+
+fn shown(schema: &str) -> String {
+    match schema.char_indices().nth(MAX_SHOWN) {
+        None => format!("{{oldSchema: '{schema}'}}"),
+        Some((end, _)) => format!("{{oldSchema: <truncated> '{}...'}}", &schema[..end]),
+    }
+}
+
 pub(crate) fn other_type(_reader: SchemaType, _writer: SchemaType) -> String {
     "Incompatible because of different schema type".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn avro(text: &str) -> ParsedSchema {
+        ParsedSchema::parse(SchemaType::Avro, text, &[]).expect("a schema")
+    }
+
+    /// The kinds of lines, and the versions that are shown.
+    fn check_modes(new: &str, earlier: &[&str], expected: &[(&str, &str)]) {
+        let new = avro(new);
+        let earlier: Vec<ParsedSchema> = earlier.iter().map(|text| avro(text)).collect();
+        let versions: Vec<Earlier<'_>> =
+            (1..).zip(&earlier).map(|(version, schema)| Earlier { version, schema }).collect();
+        for (mode, expected) in expected {
+            let lines = check(&new, &versions, mode.parse().expect("a mode"));
+            let shortened: Vec<&str> = lines
+                .iter()
+                .map(|line| match line.strip_prefix("{errorType:'") {
+                    Some(rest) if line.contains("in the new schema") => {
+                        ["TYPE>", "BRANCH>"][usize::from(!rest.starts_with("TYPE"))]
+                    }
+                    Some(rest) => ["TYPE<", "BRANCH<"][usize::from(!rest.starts_with("TYPE"))],
+                    None => line.trim_matches(['{', '}']).trim_start_matches("oldSchema"),
+                })
+                .collect();
+            assert_eq!(shortened.join(" "), *expected, "{mode}");
+        }
+    }
+
+    #[test]
+    fn each_mode_holds_it_against_its_versions() {
+        let (int, long, string) = (r#""int""#, r#""long""#, r#""string""#);
+        check_modes(
+            long,
+            &[string, int],
+            &[
+                ("NONE", ""),
+                ("BACKWARD", ""),
+                ("BACKWARD_TRANSITIVE", r#"TYPE> Version: 1 : '"string"'"#),
+                ("FORWARD", r#"TYPE< Version: 2 : '"int"'"#),
+                ("FORWARD_TRANSITIVE", r#"TYPE< Version: 2 : '"int"'"#),
+                // Only the forward direction fails, and then nothing is shown.
+                ("FULL", "TYPE<"),
+                ("FULL_TRANSITIVE", "TYPE<"),
+            ],
+        );
+        check_modes(
+            string,
+            &[int, string],
+            &[
+                ("FULL", ""),
+                ("FULL_TRANSITIVE", r#"TYPE< TYPE> Version: 1 : '"int"'"#),
+                ("BACKWARD_TRANSITIVE", r#"TYPE> Version: 1 : '"int"'"#),
+            ],
+        );
+        check_modes(string, &[], &[("FULL_TRANSITIVE", "")]);
+    }
+
+    #[test]
+    fn another_type_is_never_compatible_but_without_a_mode() {
+        let json = ParsedSchema::parse(SchemaType::Json, "{}", &[]).expect("a schema");
+        let old = [Earlier { version: 1, schema: &avro(r#""int""#) }];
+        assert!(check(&json, &old, Mode::None).is_empty());
+        assert_eq!(check(&json, &old, Mode::Full), ["Incompatible because of different schema type"]);
+    }
+
+    #[test]
+    fn of_a_long_schema_the_beginning_is_shown() {
+        let long = avro(&format!(r#"{{"type":"string","note":"{}"}}"#, "ü".repeat(20_000)));
+        let lines = check(&avro(r#""int""#), &[Earlier { version: 1, schema: &long }], Mode::Backward);
+        let shown = lines.last().expect("a line");
+        assert!(shown.starts_with(r#"{oldSchema: <truncated> '{"type":"string","note":"ü"#), "{shown}");
+        assert!(shown.ends_with("ü...'}"), "{shown}");
+        assert_eq!(shown.chars().count(), MAX_SHOWN + r#"{oldSchema: <truncated> '...'}"#.len());
+    }
 }

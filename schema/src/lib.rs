@@ -147,6 +147,15 @@ impl ParsedSchema {
         }
     }
 
+    /// Whether the defaults that it has are values of their types. Confluent's registry asks this of a new schema that is registered with
+    /// `normalize=true`, and of Avro alone.
+    pub fn check_defaults(&self) -> Result<(), InvalidSchema> {
+        match self {
+            Self::Avro(schema) => schema.check_defaults(),
+            Self::Json(_) | Self::Protobuf(_) => Ok(()),
+        }
+    }
+
     /// Why `self` cannot read what was written with `writer`: Confluent's lines, such as
     /// `{errorType:'TYPE_MISMATCH', description:'...', additionalInfo:'...'}`; empty when it can.
     pub fn incompatibilities(&self, writer: &Self, words: Words) -> Vec<String> {

@@ -13,6 +13,8 @@ mod compatibility;
 mod defaults;
 mod fingerprint;
 mod graph;
+#[cfg(test)]
+mod hostile_tests;
 mod logical;
 mod parser;
 #[cfg(test)]
