@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from harness import dumplog, places
+from harness.smalldisk import DiskError, SmallDisk
 
 # A JVM takes its time on a machine that does other things, too.
 START_TIMEOUT_S = 180
@@ -62,18 +63,28 @@ class Broker:
         self.next_kind = about["next_kind"]
         self.data, self.log, self.pid_file = self.dir / "data", self.dir / "broker.log", self.dir / "pid"
         self.bootstrap = f"127.0.0.1:{self.port}"
+        # With a disk of its own, `data` is what was on it at the end.
+        self.disk = SmallDisk(self.dir / "disk") if about["disk"] else None
+        self.log_dirs = self.disk.path if self.disk else self.data
 
     @classmethod
-    def create(cls, kind, directory, next_kind=None):
-        """Makes the directory of a new broker. `next_kind` is what serves it after a hop, and hops back."""
+    def create(cls, kind, directory, next_kind=None, disk=None):
+        """Makes the directory of a new broker. `next_kind` is what serves it after a hop, and hops back; `disk` is the size of
+        a file system of its own."""
         directory = Path(directory)
         directory.mkdir(parents=True)
-        about = {"kind": kind, "next_kind": next_kind, "port": free_port(), "binary": str(places.OTTLA)}
+        about = {"kind": kind, "next_kind": next_kind, "port": free_port(), "binary": str(places.OTTLA), "disk": disk}
         (directory / "broker.json").write_text(json.dumps(about))
         ctl = directory / "ctl"
         ctl.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{places.INTEGRATION}/run" --ctl "{directory}" "$@"\n')
         ctl.chmod(0o755)
-        return cls(directory)
+        broker = cls(directory)
+        if disk:
+            try:
+                broker.disk.mount(disk)
+            except DiskError as error:
+                raise BrokerError(str(error)) from None
+        return broker
 
     @property
     def ctl(self):
@@ -89,9 +100,10 @@ class Broker:
 
     def start(self):
         """Starts it and waits until it serves."""
+        inside = self.disk.inside() if self.disk else []
         with open(self.log, "ab") as log:
             process = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                [*inside, *self.command()], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 env={**os.environ, "LOG_LEVEL": "INFO", "NO_COLOR": "1"}, cwd=self.dir,
             )
         self.pid_file.write_text(str(process.pid))
@@ -108,6 +120,11 @@ class Broker:
     def kill9(self):
         """SIGKILL, and waits for the end."""
         self.signal(signal.SIGKILL)
+
+    def release(self):
+        """Gives its disk back, when it has one of its own. It has ended."""
+        if self.disk:
+            self.disk.release(self.data)
 
     def restart(self):
         self.stop()
@@ -161,7 +178,7 @@ class Broker:
         return self.kafka_command()
 
     def ottla_command(self):
-        settings = {"listeners": f"PLAINTEXT://{self.bootstrap}", "log.dirs": self.data, **SETTINGS}
+        settings = {"listeners": f"PLAINTEXT://{self.bootstrap}", "log.dirs": self.log_dirs, **SETTINGS}
         command = [self.binary, "serve"]
         for key, value in settings.items():
             command += ["--override", f"{key}={value}"]
@@ -182,7 +199,7 @@ class Broker:
             "advertised.listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{controller}",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
-            "log.dirs": self.data,
+            "log.dirs": self.log_dirs,
             **SETTINGS,
             **(AUTHORIZER if self.next_kind else {}),
         }
@@ -201,13 +218,14 @@ def ctl(directory, action, *words):
     actions = {
         "start": Broker.start, "stop": Broker.stop, "restart": Broker.restart, "kill9": Broker.kill9,
         "memory": Broker.memory, "dump": Broker.dump, "hop": Broker.hop, "hop-kill9": Broker.hop_kill9,
+        "disk": lambda broker, how: broker.disk.change(how),
     }
     if action not in actions:
         print(f"ctl: {action!r} is none of {', '.join(actions)}", file=sys.stderr)
         return 2
     try:
         actions[action](Broker(directory), *words)
-    except BrokerError as error:
+    except (BrokerError, DiskError) as error:
         print(f"ctl: {error}", file=sys.stderr)
         return 1
     return 0

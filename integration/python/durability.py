@@ -44,8 +44,8 @@ def survive(how, rounds):
     print(f"duplicates {len(got) - len(set(got))}, all produced are there: {len(got) == load.produced}")
 
 
-def control(action):
-    subprocess.run([os.environ["BROKER_CTL"], action], check=True)
+def control(*words):
+    subprocess.run([os.environ["BROKER_CTL"], *words], check=True)
 
 
 def compare(topic, load):

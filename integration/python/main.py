@@ -12,13 +12,14 @@ import data_directory  # noqa: E402
 import docs  # noqa: E402
 import durability  # noqa: E402
 import exactly_once  # noqa: E402
+import full_disk  # noqa: E402
 import groups  # noqa: E402
 import new_protocol  # noqa: E402
 import reading  # noqa: E402
 import transactions  # noqa: E402
 import writing  # noqa: E402
 
-MODULES = (writing, reading, groups, admin, durability, docs, bad_input, transactions, exactly_once, new_protocol, bad_state, compaction, data_directory)
+MODULES = (writing, reading, groups, admin, durability, docs, bad_input, transactions, exactly_once, new_protocol, bad_state, compaction, data_directory, full_disk)
 
 name = sys.argv[1]
 for module in MODULES:

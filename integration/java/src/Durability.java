@@ -43,11 +43,13 @@ final class Durability {
         Kit.print("all produced are there:", stored == load.produced);
     }
 
-    static void control(String action) throws Exception {
-        Process process = new ProcessBuilder(System.getenv("BROKER_CTL"), action).redirectErrorStream(true)
+    static void control(String... words) throws Exception {
+        List<String> command = new ArrayList<>(List.of(System.getenv("BROKER_CTL")));
+        command.addAll(List.of(words));
+        Process process = new ProcessBuilder(command).redirectErrorStream(true)
             .redirectOutput(ProcessBuilder.Redirect.appendTo(new java.io.File("/dev/stderr"))).start();
         if (process.waitFor() != 0) {
-            throw new IllegalStateException("the broker does not " + action);
+            throw new IllegalStateException("the broker does not " + String.join(" ", words));
         }
     }
 

@@ -26,6 +26,7 @@ public final class Main {
         Map.entry("topics", Admins::topics),
         Map.entry("admin", Admins::admin),
         Map.entry("compaction", Compaction::compaction),
+        Map.entry("full-disk", FullDisk::fullDisk),
         Map.entry("restart", Durability::restart),
         Map.entry("kill9", Durability::kill9),
         Map.entry("transactions", Transactions::transactions),
