@@ -1,4 +1,22 @@
-//! JSON Schema.
+//! JSON Schema, drafts 4 to 2020-12. Enters: a schema's text and those that it refers to. Leaves: its canonical text, and what
+//! of one version another cannot read, in Confluent's words. Pure; what is nested, long or recursive costs bounded stack and time.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `text` | JSON as Confluent's registry reads and writes it |
+//! | `draft` | the drafts and the keywords that tell them apart |
+//! | `uri` | references resolved against a base |
+//! | `documents` | where a `$ref` points to, in this schema or a dependency |
+//! | `build` | the keywords, checked, become a `graph` of rules: one form for all drafts |
+//! | `diff` | two graphs compared |
+
+mod build;
+mod diff;
+mod documents;
+mod draft;
+mod graph;
+mod text;
+mod uri;
 
 use crate::{Dependency, InvalidSchema, Words};
 
@@ -6,27 +24,39 @@ use crate::{Dependency, InvalidSchema, Words};
 #[derive(Debug, Clone)]
 pub struct Schema {
     canonical: String,
+    graph: graph::Graph,
 }
 
 impl Schema {
-    pub fn parse(text: &str, _dependencies: &[Dependency]) -> Result<Self, InvalidSchema> {
-        Ok(Self { canonical: text.to_owned() })
+    /// Reads a schema of the draft that its `$schema` names; draft 7 when it names none. What a `$ref` points to is looked for
+    /// in the schema itself, then among `dependencies`: nothing is fetched.
+    pub fn parse(text: &str, dependencies: &[Dependency]) -> Result<Self, InvalidSchema> {
+        let value = text::read(text)?;
+        let graph = build::build(&value, dependencies)?;
+        Ok(Self { canonical: text::write(&value), graph })
     }
 
+    /// Compact JSON, with the keys as they were given.
     pub fn canonical(&self) -> String {
         self.canonical.clone()
     }
 
+    /// Compact JSON with the keys of every object sorted.
     pub fn normalized(&self) -> String {
-        self.canonical.clone()
+        match text::read(&self.canonical) {
+            Ok(value) => text::write_sorted(&value),
+            Err(_) => self.canonical.clone(),
+        }
     }
 
+    /// There is but one form: formats that are not known give the canonical text.
     pub fn formatted(&self, _format: &str) -> Result<String, InvalidSchema> {
         Ok(self.canonical.clone())
     }
 }
 
-/// Why `reader` cannot read what was written with `writer`.
-pub fn incompatibilities(_reader: &Schema, _writer: &Schema, _words: Words) -> Vec<String> {
-    Vec::new()
+/// Why `reader` cannot read what was written with `writer`: a line for each difference that is not compatible, such as
+/// `{errorType:"TYPE_CHANGED", description:"A type at path '#/properties/a' is different between the new schema and the old schema"}`.
+pub fn incompatibilities(reader: &Schema, writer: &Schema, words: Words) -> Vec<String> {
+    diff::compare(&writer.graph, &reader.graph, words)
 }
