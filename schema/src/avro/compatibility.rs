@@ -3,7 +3,7 @@
 //!
 //! Every pair of types is looked at once. A pair that is met again while it is looked at is taken for compatible, which ends recursion.
 //! What a pair has against it is told wherever it is met, at the place where it was met first: so does Java, and clients see it.
-//! A branch of a union is only tried: one that does not fit ends at its first mismatch.
+//! A branch of a union is tried without asking why it does not fit, but to its end: what it meets on the way counts as met.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
@@ -18,9 +18,9 @@ use crate::{InvalidSchema, Words};
 /// How deep types may be within types.
 const MAX_DEPTH: usize = 256;
 /// Pairs of types that are remembered.
-const MAX_PAIRS: usize = 500_000;
+const MAX_PAIRS: usize = 250_000;
 /// Fields, branches, symbols and aliases that are looked at.
-const MAX_STEPS: usize = 20_000_000;
+const MAX_STEPS: usize = 10_000_000;
 /// Lines, and how often one may be told again.
 const MAX_LINES: usize = 1_000;
 const MAX_REPEATED: usize = 100_000;
@@ -174,7 +174,12 @@ impl<'a> Checker<'a> {
     }
 
     fn is_trying(&self) -> bool {
-        self.trying > 0 || self.lines >= MAX_LINES || self.repeated >= MAX_REPEATED
+        self.trying > 0 || self.has_enough()
+    }
+
+    /// So much was found that more would not be told.
+    fn has_enough(&self) -> bool {
+        self.lines >= MAX_LINES || self.repeated >= MAX_REPEATED
     }
 
     fn compare(&mut self, reader: Id, writer: Id) -> Result<Outcome, InvalidSchema> {
@@ -352,7 +357,7 @@ impl Found {
     }
 
     fn is_enough(&self, checker: &Checker<'_>) -> bool {
-        self.is_incompatible && checker.is_trying()
+        self.is_incompatible && checker.has_enough()
     }
 
     fn outcome(self) -> Outcome {

@@ -18,9 +18,9 @@ pub fn check(graph: &Graph) -> Result<(), InvalidSchema> {
         let Kind::Record(record) = &node.kind else { continue };
         for field in &record.fields {
             let Some(default) = &field.default else { continue };
-            // A text in a number's place was read as one, or is one that JSON does not have.
-            let is_number = default.is_string() && graph.node(field.schema).is_float();
-            if !is_number && !checker.is_valid(field.schema, default, 0) {
+            if !is_beyond_json(graph.node(field.schema), default)
+                && !checker.is_valid(field.schema, default, 0)
+            {
                 let schema = write::text(graph, field.schema, &[], Style::Canonical)?;
                 let default = text::to_string(default);
                 return Err(InvalidSchema(format!(
@@ -31,6 +31,11 @@ pub fn check(graph: &Graph) -> Result<(), InvalidSchema> {
         }
     }
     Ok(())
+}
+
+/// A text in a float's place was read as its number, unless JSON does not have it: NaN, or without end.
+fn is_beyond_json(node: &Node, default: &Value) -> bool {
+    default.is_string() && node.is_float()
 }
 
 struct Checker<'a> {
@@ -81,6 +86,9 @@ fn is_valid_primitive(primitive: Primitive, value: &Value) -> bool {
 /// The default as Java has it in memory, written again: 1 is 1.0 where a double belongs. None where Java has nothing at all,
 /// because the value is not of the type, or of another than a union's first.
 pub fn normalized(graph: &Graph, schema: Id, default: &Value) -> Option<Value> {
+    if is_beyond_json(graph.node(schema), default) {
+        return Some(default.clone());
+    }
     convert(graph, Some(schema), default).unwrap_or_else(|NotOfType| Some(default.clone()))
 }
 
@@ -154,11 +162,6 @@ fn convert_string(node: Option<&Node>, text: &str) -> Option<Value> {
         // Bytes are the characters of Latin 1; others become question marks.
         Some(Kind::Fixed(_) | Kind::Primitive(Primitive::Bytes)) => {
             text.chars().map(|c| if c <= '\u{ff}' { c } else { '?' }).collect()
-        }
-        // Infinity, or no number at all.
-        Some(Kind::Primitive(Primitive::Float | Primitive::Double)) => {
-            let is_number = ["NaN", "Infinity", "-Infinity"].contains(&text);
-            return is_number.then(|| Value::String(text.to_owned()));
         }
         Some(_) => return None,
     };
