@@ -1,32 +1,159 @@
-//! Protobuf.
+//! Protobuf as Confluent's registry has it. Enters: `.proto` text or a descriptor in base64, and what it imports. Leaves: its
+//! canonical and its normalized text, its descriptor, and why data of one schema cannot be read with another. Nothing is
+//! used but the text: no compiler but for the descriptor.
+//!
+//! | file | what |
+//! |---|---|
+//! | `reader`, `options`, `parser` | text to elements, as Square's Wire reads it |
+//! | `descriptor` | a descriptor to elements |
+//! | `element` | a file as it was written, names not looked up |
+//! | `types` | what is declared, by name, and looking it up |
+//! | `writer`, `normal` | elements to text |
+//! | `compare`, `difference` | two schemas against each other |
+//! | `known`, `imports/` | the imports that nobody registers |
+//! | `compile` | text to a descriptor, by protox |
 
-use crate::{Dependency, InvalidSchema, Words};
+mod compare;
+mod compile;
+mod descriptor;
+mod difference;
+mod element;
+mod known;
+mod normal;
+mod options;
+mod parser;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod types;
+mod writer;
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use prost::Message;
+
+use self::element::{File, Type};
+use self::types::Types;
+use self::writer::Form;
+use crate::{Dependency, InvalidSchema, MAX_SCHEMA_BYTES, Words};
+
+/// Indentation and full names make a text longer, within this.
+const MAX_TEXT_BYTES: usize = 16 * MAX_SCHEMA_BYTES;
 
 /// A schema that was understood.
 #[derive(Debug, Clone)]
 pub struct Schema {
-    canonical: String,
+    file: Arc<File>,
+    imports: Arc<Vec<Import>>,
+    /// Whether there may be a use of what need not be registered.
+    uses_known: bool,
+}
+
+#[derive(Debug)]
+struct Import {
+    name: String,
+    file: File,
 }
 
 impl Schema {
-    pub fn parse(text: &str, _dependencies: &[Dependency]) -> Result<Self, InvalidSchema> {
-        Ok(Self { canonical: text.to_owned() })
+    /// Every type that it uses must be declared, there or in `dependencies` or in an import that every registry has.
+    pub fn parse(text: &str, dependencies: &[Dependency]) -> Result<Self, InvalidSchema> {
+        let import = |of: &Dependency| Ok(Import { name: of.name.clone(), file: read(&of.schema)? });
+        let schema = Self {
+            file: Arc::new(read(text)?),
+            imports: Arc::new(dependencies.iter().map(import).collect::<Result<_, _>>()?),
+            uses_known: may_use_known(text) || dependencies.iter().any(|of| may_use_known(&of.schema)),
+        };
+        let types = schema.types();
+        types.check_lengths()?;
+        let texts =
+            [Form::Canonical, Form::Normalized(&types)].map(|form| writer::write(&schema.file, &form));
+        for text in texts {
+            if text?.len() > MAX_TEXT_BYTES {
+                return Err(InvalidSchema(format!(
+                    "The canonical text is longer than {MAX_TEXT_BYTES} bytes"
+                )));
+            }
+        }
+        drop(types);
+        Ok(schema)
     }
 
     pub fn canonical(&self) -> String {
-        self.canonical.clone()
+        self.written(&Form::Canonical)
     }
 
     pub fn normalized(&self) -> String {
-        self.canonical.clone()
+        self.written(&Form::Normalized(&self.types()))
     }
 
-    pub fn formatted(&self, _format: &str) -> Result<String, InvalidSchema> {
-        Ok(self.canonical.clone())
+    /// `serialized`: the descriptor in base64; `ignore_extensions`: without custom options and extensions.
+    pub fn formatted(&self, format: &str) -> Result<String, InvalidSchema> {
+        match format {
+            "ignore_extensions" => Ok(self.written(&Form::IgnoreExtensions)),
+            "serialized" => {
+                let imports =
+                    self.imports.iter().map(|import| (import.name.clone(), self.compilable(&import.file)));
+                let descriptor = compile::descriptor(self.compilable(&self.file), imports.collect())?;
+                Ok(STANDARD.encode(descriptor))
+            }
+            _ => Ok(self.canonical()),
+        }
+    }
+
+    /// Text for a compiler, which takes a map and not what a compiler made of it.
+    fn compilable(&self, file: &File) -> String {
+        let is_compiled = file.types.iter().any(has_map_entry);
+        let types = Types::new(file, &self.imported(file));
+        let form = if is_compiled { Form::Normalized(&types) } else { Form::Canonical };
+        writer::write(file, &form).unwrap_or_default()
+    }
+
+    fn written(&self, form: &Form<'_>) -> String {
+        // It fails for types that are not declared, and those were looked for when it was parsed.
+        writer::write(&self.file, form).unwrap_or_default()
+    }
+
+    fn types(&self) -> Types<'_> {
+        Types::new(&self.file, &self.imported(&self.file))
+    }
+
+    /// All files but this: those that are known, unless a dependency has their name, then the dependencies.
+    fn imported(&self, file: &File) -> Vec<&File> {
+        let is_given = |name: &str| self.imports.iter().any(|import| import.name == name);
+        let known = if self.uses_known { known::files() } else { &[] };
+        let known = known.iter().filter(|(name, _)| !is_given(name)).map(|(_, file)| file);
+        let given = self.imports.iter().map(|import| &import.file);
+        known.chain(given).filter(|other| !std::ptr::eq(*other, file)).collect()
     }
 }
 
 /// Why `reader` cannot read what was written with `writer`.
-pub fn incompatibilities(_reader: &Schema, _writer: &Schema, _words: Words) -> Vec<String> {
-    Vec::new()
+pub fn incompatibilities(reader: &Schema, writer: &Schema, words: Words) -> Vec<String> {
+    let packages = [writer.file.package.as_deref(), reader.file.package.as_deref()];
+    let differences = compare::compare(&writer.types(), &reader.types(), packages);
+    differences.iter().map(|difference| difference.line(words)).collect()
+}
+
+/// Text, or a descriptor in base64.
+fn read(text: &str) -> Result<File, InvalidSchema> {
+    parser::parse(text).or_else(|error| {
+        let bytes = STANDARD.decode(text).map_err(|_| error.clone())?;
+        let file = prost_types::FileDescriptorProto::decode(&bytes[..]).map_err(|_| error)?;
+        descriptor::read(&file)
+    })
+}
+
+/// A descriptor may, whatever its text is.
+fn may_use_known(text: &str) -> bool {
+    !text.contains(';') || known::PACKAGES.iter().any(|package| text.contains(package))
+}
+
+fn has_map_entry(of: &Type) -> bool {
+    match of {
+        Type::Message(message) => message.map_entry().is_some() || message.types.iter().any(has_map_entry),
+        Type::Enum(_) => false,
+    }
 }
