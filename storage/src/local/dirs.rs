@@ -153,18 +153,15 @@ impl Dir {
         }
     }
 
+    /// Whether the files may still know a log of this name that is gone.
+    pub fn has_forgotten(&self, name: &str) -> bool {
+        self.state().forgotten.contains(name)
+    }
+
     /// Another log of this name begins: what the files say of an earlier one must not be taken for its own after a crash.
     pub fn begin(&self, name: &str, disk: &dyn Disk) -> Result<(), StorageError> {
-        let mut state = self.state();
-        let has_cleaned = state.cleaned.remove(name).is_some();
-        let is_known = state.checkpoints.remove(name).is_some() || state.forgotten.contains(name);
-        if !is_known && !has_cleaned {
-            return Ok(());
-        }
-        state.is_cleaned_unwritten |= has_cleaned;
-        state.are_unwritten = true;
-        drop(state);
-        self.write_checkpoints(disk)
+        self.forget(name);
+        if self.has_forgotten(name) { self.write_checkpoints(disk) } else { Ok(()) }
     }
 
     /// The next start may believe what it finds.

@@ -154,7 +154,8 @@ impl LocalEngine {
     pub fn open_log(&self, id: &LogId, options: &LogOptions) -> Result<Opened, StorageError> {
         let (home, exists) = self.place(id)?;
         let (dir, name) = (&self.dirs[home], id.dir_name());
-        if !exists {
+        // An earlier topic of the name may have had its directory, and nothing in it that says so.
+        if !exists || dir.has_forgotten(&name) {
             dir.begin(&name, self.files.disk())?;
         }
         let (checkpoint, cleaned_to) = {

@@ -1,12 +1,14 @@
 //! What a start makes of files that are not what they should be, and what it leaves when it is itself cut short.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use ottla_protocol::batch::{BatchBuilder, ValidatedBatches};
+use uuid::Uuid;
 
 use super::simulated_disk::{Fault, Left, SimulatedDisk};
 use super::{NOW, Promised, RECORDS_PER_BATCH, append, check, log, log_with, logs, run};
-use crate::{AbortedTransaction, AppendContext, Beginning, Log, LogOptions, Origin};
+use crate::{AbortedTransaction, AppendContext, Beginning, Log, LogId, LogOptions, Logs, Origin};
 
 #[test]
 fn an_index_entry_behind_the_last_batch_hides_none() {
@@ -108,5 +110,33 @@ fn a_start_that_is_cut_short_leaves_what_the_indexes_said_of_flushed_batches() {
         for (now, flushed) in read(&disk).iter().zip(&flushed) {
             assert!(now.starts_with(flushed), "seed {seed}, cut short at {at}");
         }
+    }
+}
+
+#[test]
+fn what_a_deleted_topic_has_left_says_nothing_of_the_next_one_of_its_name() {
+    for at in 0..20 {
+        let disk = SimulatedDisk::default();
+        disk.world().put_dir(Path::new("/data"));
+        disk.world().put_dir(Path::new("/data/t-0"));
+        disk.world().put(Path::new("/data/log-start-offset-checkpoint"), b"0\n1\nt 0 4\n".to_vec());
+        let logs = logs(&disk).unwrap();
+        let first = log(&logs);
+        assert_eq!(first.start_offset().unwrap(), 4);
+        logs.delete(&"t".into(), first.id().topic_id, 0..1, NOW);
+        let id = LogId { topic_id: Uuid::from_u128(8), ..first.id().clone() };
+        let next = |logs: &Logs| logs.log(&id, &Arc::new(LogOptions::default()));
+        if at > 0 {
+            let at = disk.world().operations + at;
+            disk.world().fault = Some((at..=at, Fault::Error));
+        }
+        let mut appended = 0;
+        for _ in 0..4 {
+            appended += i64::from(append(&next(&logs), appended * RECORDS_PER_BATCH).is_ok());
+        }
+        assert!(appended > 1, "an error at {at}");
+        let logs = self::logs(&disk.after_crash(Left::All)).unwrap();
+        let bounds = next(&logs).bounds().unwrap();
+        assert_eq!((bounds.start_offset, bounds.end_offset), (0, appended * RECORDS_PER_BATCH), "{at}");
     }
 }

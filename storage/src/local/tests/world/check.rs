@@ -185,7 +185,8 @@ pub(super) fn read_all(log: &Log) -> Vec<ottla_protocol::batch::RecordBatch> {
 }
 
 /// Compaction may take a marker whose transaction has no records any more, before a crash brings back a time when that one
-/// was open. Then a later marker ends it: that hides nothing but what was aborted.
+/// was open; and a snapshot knows of open ones whose batches a power cut took. Then a later marker ends it: that hides nothing
+/// but what was aborted.
 fn is_harmless(told: &AbortedTransaction, aborted: &[AbortedTransaction], ledger: &Ledger) -> bool {
     let of_producer =
         |batch: &&Written| batch.sent.is_some_and(|sent| sent.id == told.producer_id && !batch.is_gone());
@@ -201,7 +202,8 @@ fn is_harmless(told: &AbortedTransaction, aborted: &[AbortedTransaction], ledger
             && batch.records.iter().any(|record| record.offset >= ledger.start)
     });
     let has_compacted = ledger.written.iter().any(|batch| batch.horizon_ms.is_some());
-    has_compacted && hidden.into_iter().all(is_aborted)
+    let has_lost = ledger.had_power_cut && told.first_offset < ledger.known_from;
+    (has_compacted || has_lost) && hidden.into_iter().all(is_aborted)
 }
 
 fn is_same(told: &AbortedTransaction, known: &AbortedTransaction, ledger: &Ledger) -> bool {
