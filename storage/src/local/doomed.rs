@@ -30,6 +30,8 @@ struct State {
     /// By the time at which it may go, and a number that keeps the order.
     waiting: BTreeMap<(i64, u64), Doom>,
     number: u64,
+    /// Where something in `waiting` has been renamed, perhaps not on the disk yet.
+    unsynced: HashSet<PathBuf>,
     /// Deleted topics whose directories may have their names yet, and when their files go.
     topics: HashMap<Uuid, i64>,
     remover: Option<JoinHandle<()>>,
@@ -129,6 +131,11 @@ impl Doomed {
 impl State {
     fn add(&mut self, doom: Doom, remove_at_ms: i64) {
         self.number += 1;
+        if let Doom::Dir(path) = &doom
+            && let Some(parent) = path.parent()
+        {
+            self.unsynced.insert(parent.to_owned());
+        }
         let key = (remove_at_ms, self.number);
         self.waiting.insert(key, doom);
     }
@@ -149,7 +156,7 @@ impl Inner {
             drop(state);
             let (removed, path) = match doom {
                 Doom::File(path) => (self.disk.remove_file(&path), path),
-                Doom::Dir(path) => (self.remove_dir(&path), path),
+                Doom::Dir(path) => (self.sync_name_of(&path).and_then(|()| self.remove_dir(&path)), path),
                 Doom::Topic(topic) => {
                     self.rename(topic, now_ms);
                     continue;
@@ -180,6 +187,16 @@ impl Inner {
         } else {
             state.add(Doom::Topic(topic), next_ms);
         }
+    }
+
+    /// A power cut must not bring its old name back when its files are gone: it would be taken for the next topic's of the name.
+    fn sync_name_of(&self, dir: &Path) -> io::Result<()> {
+        let Some(parent) = dir.parent().filter(|parent| self.state().unsynced.remove(*parent)) else {
+            return Ok(());
+        };
+        self.disk.sync_dir(parent).inspect_err(|_| {
+            self.state().unsynced.insert(parent.to_owned());
+        })
     }
 
     /// File by file, so that a stop need not wait for all of a large partition.

@@ -140,3 +140,26 @@ fn what_a_deleted_topic_has_left_says_nothing_of_the_next_one_of_its_name() {
         assert_eq!((bounds.start_offset, bounds.end_offset), (0, appended * RECORDS_PER_BATCH), "{at}");
     }
 }
+
+#[test]
+fn a_removed_directory_does_not_come_back_empty_at_a_power_cut() {
+    for at in 1..20 {
+        let disk = SimulatedDisk::default();
+        let logs = logs(&disk).unwrap();
+        let log = log(&logs);
+        append(&log, 0).unwrap();
+        log.set_start_offset(RECORDS_PER_BATCH, NOW).unwrap();
+        log.flush().unwrap();
+        logs.checkpoint(NOW).unwrap();
+        logs.delete(&"t".into(), log.id().topic_id, 0..1, NOW);
+        let at = disk.world().operations + at;
+        disk.world().fault = Some((at..=at, Fault::Crash));
+        logs.maintain(NOW);
+        let id = LogId { topic_id: Uuid::from_u128(8), ..log.id().clone() };
+        for seed in 0..30 {
+            let logs = self::logs(&disk.after_crash(Left::Some(seed))).unwrap();
+            let next = logs.log(&id, &Arc::new(LogOptions::default()));
+            assert_eq!(next.start_offset().unwrap(), 0, "a crash at {at}, seed {seed}");
+        }
+    }
+}
