@@ -9,6 +9,7 @@ use super::graph::{
     Enum, Field, Fixed, Graph, Id, Kind, Name, Named, Node, Order, Primitive, Properties, Record,
 };
 use super::text;
+use super::write::{self, Style};
 use crate::InvalidSchema;
 
 /// A full name is no longer. A namespace holds for all that is within it: without a limit a text of a megabyte has room for names of
@@ -250,16 +251,21 @@ impl Parser {
         for branch in list {
             branches.push(self.schema(branch, space)?);
         }
-        self.check_branches(&branches)?;
-        Ok(self.add(Kind::Union(branches), Properties::new()))
+        let union = self.add(Kind::Union(branches), Properties::new());
+        self.check_branches(union)?;
+        Ok(union)
     }
 
-    fn check_branches(&self, branches: &[Id]) -> Result<(), InvalidSchema> {
+    fn check_branches(&self, union: Id) -> Result<(), InvalidSchema> {
+        let Kind::Union(branches) = &self.graph.node(union).kind else { return Ok(()) };
         let mut names = HashSet::with_capacity(branches.len());
         for branch in branches {
             let node = self.graph.node(*branch);
             match &node.kind {
-                Kind::Union(_) => return fail("Nested union".to_owned()),
+                Kind::Union(_) => {
+                    let text = write::text(&self.graph, union, &[], Style::Canonical)?;
+                    return fail(format!("Nested union: {text}"));
+                }
                 // Looked at again when it is known what it is.
                 Kind::Unresolved(_) => continue,
                 _ => {}
@@ -323,12 +329,7 @@ impl Parser {
                 _ => {}
             }
         }
-        for union in unions {
-            if let Kind::Union(branches) = &self.graph.node(union).kind {
-                self.check_branches(branches)?;
-            }
-        }
-        Ok(())
+        unions.into_iter().try_for_each(|union| self.check_branches(union))
     }
 }
 
