@@ -46,7 +46,7 @@ impl fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
-/// What `kafka.message.max.bytes` and such count as the request's own.
+/// Where its requests come from.
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 impl Client {
@@ -85,6 +85,11 @@ impl Client {
             Reply::Respond(frame) => decode::<R>(version, frame.to_bytes()),
             Reply::Nothing | Reply::Close => Err(CallError::Refused(api.name)),
         }
+    }
+
+    /// The time by the broker's clock.
+    pub fn now_ms(&self) -> i64 {
+        self.connection.broker.clock.now_ms()
     }
 
     /// The id of the cluster, as Metadata tells it.

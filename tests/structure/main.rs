@@ -59,9 +59,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "handlers",
+<<<<<<< HEAD
             "http_body_util",
             "hyper",
             "hyper_util",
+=======
+            "md5",
+>>>>>>> 2abcda3 (Registry: the state that records make, decisions that are records, and the topic that keeps them)
             "ottla_protocol",
             "ottla_schema",
             "percent_encoding",
@@ -70,6 +74,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "tokio",
             "tokio_rustls",
             "tracing",
+            "uuid",
         ],
     ),
     ("src/server", &["broker", "bytes", "config", "handlers", "ottla_protocol", "tokio", "tracing"]),

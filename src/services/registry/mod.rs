@@ -12,12 +12,21 @@
 //! A write is decided, appended, replayed and then answered, one after the other; so is what others write to the topic.
 
 mod error;
+mod guid;
 pub mod model;
+mod parser;
+mod records;
+mod state;
+mod storage;
+mod subject;
 
 use std::sync::Arc;
 
 pub use error::Error;
 use model::*;
+use parser::Parser;
+use state::{Outcome, State};
+use storage::Storage;
 
 use super::client::Client;
 
@@ -48,219 +57,295 @@ impl Default for RegistryConfig {
 /// The registry of one broker. Subjects are given as they stand in the path, decoded: `orders-value`, `:.context:orders-value`.
 pub struct Registry {
     config: RegistryConfig,
-    client: Client,
+    storage: Storage,
+    parser: Parser,
 }
+
+/// Subjects and versions in one answer at most; of schemas fewer, as the configuration says.
+const MAX_LIST: usize = 1_000_000;
 
 impl Registry {
     pub fn new(config: RegistryConfig, client: Client) -> Arc<Registry> {
-        Arc::new(Registry { config, client })
+        let storage = Storage::new(client, &config.topic);
+        Arc::new(Registry { config, storage, parser: Parser::default() })
     }
 
     /// Reads the topic, if it is there: done once after the start, so that the first request need not wait for it.
     pub async fn load(&self) -> Result<(), Error> {
-        todo_yet()
+        self.storage.catch_up().await
     }
 
-    /// `POST /subjects/{subject}/versions`. The answer's `id` is set; the rest is when the request did not say all of it.
+    /// `POST /subjects/{subject}/versions`. The answer has the schema as it is registered now.
     pub async fn register(
         &self,
-        _subject: &str,
-        _request: RegisterSchemaRequest,
-        _normalize: bool,
-        _format: &Format,
+        subject: &str,
+        request: RegisterSchemaRequest,
+        normalize: bool,
+        format: &Format,
     ) -> Result<Schema, Error> {
-        todo_yet()
+        let level = self.config.compatibility_level;
+        let known = self.storage.ponder(|state| {
+            let subject = state.subject(subject);
+            state.register(&subject, request.clone(), normalize, level, &self.parser)
+        });
+        // Most registrations are of a schema that is there: those need not wait for a turn.
+        let answer = match known.await?? {
+            Outcome { answer, records } if records.is_empty() => answer,
+            Outcome { .. } => {
+                let decide = |state: &State| {
+                    let subject = state.subject(subject);
+                    state.register(&subject, request, normalize, level, &self.parser)
+                };
+                self.storage.write(decide).await?
+            }
+        };
+        self.in_format(subject, answer, format).await
     }
 
     /// `POST /subjects/{subject}`.
     pub async fn lookup(
         &self,
-        _subject: &str,
-        _request: RegisterSchemaRequest,
-        _normalize: bool,
-        _deleted: bool,
-        _format: &Format,
+        subject: &str,
+        request: RegisterSchemaRequest,
+        normalize: bool,
+        deleted: bool,
+        format: &Format,
     ) -> Result<Schema, Error> {
-        todo_yet()
+        let level = self.config.compatibility_level;
+        let look = |state: &State| {
+            let subject = state.subject(subject);
+            let normalize = normalize || state.config_in_scope(Some(&subject), level).normalize == Some(true);
+            state.lookup(&subject, request, normalize, deleted, format, &self.parser)
+        };
+        self.storage.ponder(look).await?
     }
 
     /// `GET /subjects`. `prefix`: `:*:` for all contexts, which is the default.
-    pub async fn subjects(
-        &self,
-        _prefix: &str,
-        _deleted: Deleted,
-        _page: Page,
-    ) -> Result<Vec<String>, Error> {
-        todo_yet()
+    pub async fn subjects(&self, prefix: &str, deleted: Deleted, page: Page) -> Result<Vec<String>, Error> {
+        self.storage.look(|state| page.of(state.subjects(prefix, deleted), MAX_LIST)).await
     }
 
     /// `GET /subjects/{subject}/versions`.
-    pub async fn versions(&self, _subject: &str, _deleted: Deleted, _page: Page) -> Result<Vec<i32>, Error> {
-        todo_yet()
+    pub async fn versions(&self, subject: &str, deleted: Deleted, page: Page) -> Result<Vec<i32>, Error> {
+        let look = |state: &State| {
+            let versions = state.versions(&state.subject(subject), deleted)?;
+            Ok(page.of(versions.into_iter(), MAX_LIST))
+        };
+        self.storage.look(look).await?
     }
 
     /// `GET /subjects/{subject}/versions/{version}`, and `/schema` after it.
     pub async fn version(
         &self,
-        _subject: &str,
-        _version: VersionId,
-        _deleted: bool,
-        _format: &Format,
+        subject: &str,
+        version: VersionId,
+        deleted: bool,
+        format: &Format,
     ) -> Result<Schema, Error> {
-        todo_yet()
+        let look =
+            |state: &State| state.version(&state.subject(subject), version, deleted, format, &self.parser);
+        self.look_in(format, look).await
     }
 
     /// `GET /subjects/{subject}/versions/{version}/referencedby`: ids.
-    pub async fn referenced_by(&self, _subject: &str, _version: VersionId) -> Result<Vec<i32>, Error> {
-        todo_yet()
+    pub async fn referenced_by(&self, subject: &str, version: VersionId) -> Result<Vec<i32>, Error> {
+        self.storage.look(|state| state.referenced_by(&state.subject(subject), version)).await?
     }
 
     /// `GET /subjects/{subject}/metadata?key=..&value=..`: the latest version with these properties.
     pub async fn latest_with_metadata(
         &self,
-        _subject: &str,
-        _properties: &[(String, String)],
-        _deleted: bool,
-        _format: &Format,
+        subject: &str,
+        properties: &[(String, String)],
+        deleted: bool,
+        format: &Format,
     ) -> Result<Schema, Error> {
-        todo_yet()
+        let look = |state: &State| {
+            state.latest_with_metadata(&state.subject(subject), properties, deleted, format, &self.parser)
+        };
+        self.look_in(format, look).await
     }
 
     /// `DELETE /subjects/{subject}`: the versions that are gone.
-    pub async fn delete_subject(&self, _subject: &str, _permanent: bool) -> Result<Vec<i32>, Error> {
-        todo_yet()
+    pub async fn delete_subject(&self, subject: &str, permanent: bool) -> Result<Vec<i32>, Error> {
+        self.storage.write(|state| state.delete_subject(&state.subject(subject), permanent)).await
     }
 
-    /// `DELETE /subjects/{subject}/versions/{version}`: the version that is gone. `version` as it stands in the path.
+    /// `DELETE /subjects/{subject}/versions/{version}`: the version that is gone.
     pub async fn delete_version(
         &self,
-        _subject: &str,
-        _version: VersionId,
-        _permanent: bool,
+        subject: &str,
+        version: VersionId,
+        permanent: bool,
     ) -> Result<i32, Error> {
-        todo_yet()
+        self.storage.write(|state| state.delete_version(&state.subject(subject), version, permanent)).await
     }
 
     /// `GET /schemas/ids/{id}`, and `/schema` after it. `subject`: where to look, or empty.
     pub async fn schema_by_id(
         &self,
-        _id: i32,
-        _subject: &str,
-        _fetch_max_id: bool,
-        _format: &Format,
+        id: i32,
+        subject: &str,
+        fetch_max_id: bool,
+        format: &Format,
     ) -> Result<Schema, Error> {
-        todo_yet()
+        let look = |state: &State| {
+            state.schema_by_id(id, &state.subject(subject), fetch_max_id, format, &self.parser)
+        };
+        self.look_in(format, look).await
     }
 
     /// `GET /schemas/guids/{guid}`.
-    pub async fn schema_by_guid(&self, _guid: &str, _format: &Format) -> Result<Schema, Error> {
-        todo_yet()
+    pub async fn schema_by_guid(&self, guid: &str, format: &Format) -> Result<Schema, Error> {
+        self.look_in(format, |state| state.schema_by_guid(guid, format, &self.parser)).await
     }
 
     /// `GET /schemas/guids/{guid}/ids`.
-    pub async fn ids_of_guid(&self, _guid: &str) -> Result<Vec<ContextId>, Error> {
-        todo_yet()
+    pub async fn ids_of_guid(&self, guid: &str) -> Result<Vec<ContextId>, Error> {
+        self.storage.look(|state| state.ids_of_guid(guid)).await
     }
 
     /// `GET /schemas/ids/{id}/subjects`.
     pub async fn subjects_of_id(
         &self,
-        _id: i32,
-        _subject: &str,
-        _deleted: bool,
-        _page: Page,
+        id: i32,
+        subject: &str,
+        deleted: bool,
+        page: Page,
     ) -> Result<Vec<String>, Error> {
-        todo_yet()
+        let versions = self.versions_of_id(id, subject, deleted, page).await?;
+        Ok(versions.into_iter().map(|version| version.subject).collect())
     }
 
     /// `GET /schemas/ids/{id}/versions`.
     pub async fn versions_of_id(
         &self,
-        _id: i32,
-        _subject: &str,
-        _deleted: bool,
-        _page: Page,
+        id: i32,
+        subject: &str,
+        deleted: bool,
+        page: Page,
     ) -> Result<Vec<SubjectVersion>, Error> {
-        todo_yet()
+        let look = |state: &State| {
+            let versions = state.versions_of_id(id, &state.subject(subject), deleted)?;
+            Ok(page.of(versions.into_iter(), MAX_LIST))
+        };
+        self.storage.look(look).await?
     }
 
     /// `GET /schemas`.
-    pub async fn schemas(&self, _query: &SchemasQuery) -> Result<Vec<Schema>, Error> {
-        todo_yet()
+    pub async fn schemas(&self, query: &SchemasQuery) -> Result<Vec<Schema>, Error> {
+        let max = usize::try_from(self.config.schema_search_max_limit).unwrap_or(0);
+        self.storage.look(|state| query.page.of(state.schemas(query), max)).await
     }
 
     /// `GET /contexts`.
-    pub async fn contexts(&self, _page: Page) -> Result<Vec<String>, Error> {
-        todo_yet()
+    pub async fn contexts(&self, page: Page) -> Result<Vec<String>, Error> {
+        self.storage.look(|state| page.of(state.contexts(), MAX_LIST)).await
     }
 
     /// `DELETE /contexts/{context}`: only of one without schemas.
-    pub async fn delete_context(&self, _context: &str) -> Result<(), Error> {
-        todo_yet()
+    pub async fn delete_context(&self, context: &str) -> Result<(), Error> {
+        self.storage.write(|state| state.delete_context(context)).await
     }
 
     /// `POST /compatibility/subjects/{subject}/versions/{version}`; without a version, against those that the subject's level
     /// asks for. The answer has messages: a check that is not verbose leaves them out.
     pub async fn compatibility(
         &self,
-        _subject: &str,
-        _version: Option<VersionId>,
-        _request: RegisterSchemaRequest,
-        _normalize: bool,
+        subject: &str,
+        version: Option<VersionId>,
+        request: RegisterSchemaRequest,
+        normalize: bool,
     ) -> Result<CompatibilityCheckResponse, Error> {
-        todo_yet()
+        let level = self.config.compatibility_level;
+        let look = |state: &State| {
+            state.compatibility(&state.subject(subject), version, request, normalize, level, &self.parser)
+        };
+        self.storage.ponder(look).await?
     }
 
     /// `GET /config`, `GET /config/{subject}`.
-    pub async fn config(&self, _subject: Option<&str>, _default_to_global: bool) -> Result<Config, Error> {
-        todo_yet()
+    pub async fn config(&self, subject: Option<&str>, default_to_global: bool) -> Result<Config, Error> {
+        let (subject, level) = (subject.map(subject::normalize), self.config.compatibility_level);
+        self.storage.look(|state| state.config(subject.as_deref(), default_to_global, level)).await?
     }
 
     /// `PUT /config`, `PUT /config/{subject}`: answers what was asked.
     pub async fn update_config(
         &self,
-        _subject: Option<&str>,
-        _request: ConfigUpdateRequest,
+        subject: Option<&str>,
+        request: ConfigUpdateRequest,
     ) -> Result<ConfigUpdateRequest, Error> {
-        todo_yet()
+        let subject = subject.map(subject::normalize);
+        self.storage.write(|state| state.update_config(subject.as_deref(), request)).await
     }
 
     /// `DELETE /config`, `DELETE /config/{subject}`: what was configured.
-    pub async fn delete_config(&self, _subject: Option<&str>) -> Result<Config, Error> {
-        todo_yet()
+    pub async fn delete_config(&self, subject: Option<&str>) -> Result<Config, Error> {
+        let (subject, level) = (subject.map(subject::normalize), self.config.compatibility_level);
+        self.storage.write(|state| state.delete_config(subject.as_deref(), level)).await
     }
 
     /// `GET /mode`, `GET /mode/{subject}`.
-    pub async fn mode(&self, _subject: Option<&str>, _default_to_global: bool) -> Result<Mode, Error> {
-        todo_yet()
+    pub async fn mode(&self, subject: Option<&str>, default_to_global: bool) -> Result<Mode, Error> {
+        let subject = subject.map(subject::normalize);
+        self.storage.look(|state| state.mode(subject.as_deref(), default_to_global)).await?
     }
 
-    /// `PUT /mode`, `PUT /mode/{subject}`: answers what was asked.
+    /// `PUT /mode`, `PUT /mode/{subject}`: answers what was asked. Null takes the mode away.
     pub async fn update_mode(
         &self,
-        _subject: Option<&str>,
-        _request: ModeUpdateRequest,
-        _force: bool,
+        subject: Option<&str>,
+        request: ModeUpdateRequest,
+        force: bool,
     ) -> Result<ModeUpdateRequest, Error> {
-        todo_yet()
+        self.check_mode_mutability()?;
+        let subject = subject.map(subject::normalize);
+        let mode = request.mode.as_deref().map(str::parse).transpose()?;
+        self.storage.write(|state| state.update_mode(subject.as_deref(), mode, force)).await?;
+        Ok(request)
     }
 
     /// `DELETE /mode`, `DELETE /mode/{subject}`: the mode that was configured.
-    pub async fn delete_mode(&self, _subject: Option<&str>) -> Result<Mode, Error> {
-        todo_yet()
+    pub async fn delete_mode(&self, subject: Option<&str>) -> Result<Mode, Error> {
+        self.check_mode_mutability()?;
+        let subject = subject.map(subject::normalize);
+        self.storage.write(|state| state.delete_mode(subject.as_deref())).await
     }
 
     /// `GET /v1/metadata/id`: the id of the Kafka cluster.
     pub async fn cluster_id(&self) -> Result<String, Error> {
-        self.client.cluster_id().await.map_err(|error| Error::store(error.to_string()))
+        self.storage.client().cluster_id().await.map_err(|error| Error::store(error.to_string()))
+    }
+
+    fn check_mode_mutability(&self) -> Result<(), Error> {
+        match self.config.mode_mutability {
+            true => Ok(()),
+            false => Err(Error::not_permitted("Mode changes are not allowed")),
+        }
+    }
+
+    /// A schema's text in another form takes reading it.
+    async fn look_in(
+        &self,
+        format: &Format,
+        look: impl FnOnce(&State) -> Result<Schema, Error>,
+    ) -> Result<Schema, Error> {
+        match format.is_given() {
+            true => self.storage.ponder(look).await?,
+            false => self.storage.look(look).await?,
+        }
+    }
+
+    /// What was registered, its text in the form that is asked for.
+    async fn in_format(&self, subject: &str, registered: Schema, format: &Format) -> Result<Schema, Error> {
+        let Some(version) = registered.version.filter(|_| format.is_given()) else { return Ok(registered) };
+        let formatted = self.version(subject, VersionId::Number(version), true, format).await?;
+        Ok(Schema { schema: formatted.schema, ..registered })
     }
 }
 
 /// `GET /schemas/types`.
 pub fn schema_types() -> [&'static str; 3] {
     ottla_schema::SchemaType::ALL.map(ottla_schema::SchemaType::name)
-}
-
-fn todo_yet<T>() -> Result<T, Error> {
-    Err(Error::store("This operation is not there yet"))
 }

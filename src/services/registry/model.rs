@@ -310,6 +310,15 @@ pub struct Page {
     pub limit: i32,
 }
 
+impl Page {
+    /// This part of a list, of which `max` entries are given at most.
+    pub fn of<T>(self, all: impl Iterator<Item = T>, max: usize) -> Vec<T> {
+        let offset = usize::try_from(self.offset).unwrap_or(0);
+        let limit = usize::try_from(self.limit).ok().filter(|limit| (1..=max).contains(limit)).unwrap_or(max);
+        all.skip(offset).take(limit).collect()
+    }
+}
+
 impl Default for Page {
     fn default() -> Page {
         Page { offset: 0, limit: -1 }
@@ -334,6 +343,15 @@ impl Deleted {
             (false, false) => Deleted::Hidden,
         }
     }
+
+    /// Whether something that `is_deleted` or not belongs to the answer.
+    pub fn includes(self, is_deleted: bool) -> bool {
+        match self {
+            Deleted::Hidden => !is_deleted,
+            Deleted::Included => true,
+            Deleted::Only => is_deleted,
+        }
+    }
 }
 
 /// How a schema's text is to be given (`format`), and those it refers to (`referenceFormat`).
@@ -341,6 +359,12 @@ impl Deleted {
 pub struct Format {
     pub format: Option<String>,
     pub reference_format: Option<String>,
+}
+
+impl Format {
+    pub fn is_given(&self) -> bool {
+        self.format.as_deref().is_some_and(|format| !format.trim().is_empty())
+    }
 }
 
 /// `GET /schemas`.

@@ -1,0 +1,129 @@
+//! Whether a schema may follow the versions before it, and whether its rules are rules.
+
+use ottla_schema::ParsedSchema;
+use ottla_schema::compatibility::{self, Earlier, Mode as Level};
+
+use super::draft::Draft;
+use super::{Found, State};
+use crate::services::registry::error::Error;
+use crate::services::registry::model::{
+    CompatibilityCheckResponse, Config, Metadata, RegisterSchemaRequest, Rule, RuleMode, RuleSet, VersionId,
+};
+use crate::services::registry::parser::Parser;
+
+impl State {
+    /// `POST /compatibility/...`: against one version, or against those that the level asks for.
+    pub fn compatibility(
+        &self,
+        subject: &str,
+        version: Option<VersionId>,
+        request: RegisterSchemaRequest,
+        normalize: bool,
+        default_level: Level,
+        parser: &Parser,
+    ) -> Result<CompatibilityCheckResponse, Error> {
+        let earlier = match version {
+            None => self.undeleted(subject),
+            Some(VersionId::Latest) => self.latest(subject).into_iter().collect(),
+            Some(VersionId::Number(number)) => {
+                let found = self.numbered(subject, VersionId::Number(number), false);
+                vec![found.ok_or_else(|| Error::version_not_found(number))?]
+            }
+        };
+        let config = self.config_in_scope(Some(subject), default_level);
+        let mut draft = Draft::new(subject, request);
+        let normalize = normalize || config.normalize == Some(true);
+        let parsed = self.canonicalize(&mut draft, normalize, parser)?;
+        let parsed = parsed.ok_or_else(|| Error::invalid_schema("Empty schema"))?;
+        let messages = self.incompatibilities(&draft, &parsed, &earlier, &config, parser)?;
+        Ok(CompatibilityCheckResponse { is_compatible: messages.is_empty(), messages })
+    }
+
+    /// The versions of a subject that are not deleted, oldest first.
+    pub(super) fn undeleted(&self, subject: &str) -> Vec<Found> {
+        let numbers = self.versions_of(subject).filter(|(_, version)| !version.deleted);
+        numbers.filter_map(|(number, _)| self.found(subject, number)).collect()
+    }
+
+    /// Why the draft may not follow these versions, which come oldest first: Confluent's lines; none when it may.
+    pub(super) fn incompatibilities(
+        &self,
+        draft: &Draft,
+        parsed: &ParsedSchema,
+        earlier: &[Found],
+        config: &Config,
+        parser: &Parser,
+    ) -> Result<Vec<String>, Error> {
+        let level: Level =
+            config.compatibility_level.as_deref().unwrap_or_default().parse().unwrap_or_default();
+        let group = config.compatibility_group.as_deref();
+        let group_of =
+            |metadata: Option<&Metadata>| group.and_then(|group| metadata?.properties.get(group).cloned());
+        let own_group = group_of(draft.metadata.as_ref());
+        let held = earlier
+            .iter()
+            .rev()
+            .filter(|found| group_of(found.version.content.metadata.as_ref()) == own_group);
+        let is_transitive = level.name().ends_with("_TRANSITIVE");
+        let count = match (level, is_transitive) {
+            (Level::None, _) => 0,
+            (_, true) => usize::MAX,
+            (_, false) => 1,
+        };
+        // One after the other, the newest first: the first that does not go with it ends it, and the others need not be read.
+        for found in held.take(count) {
+            let schema = self.parse(&found.subject, &found.version.content, parser)?;
+            let mut lines =
+                compatibility::check(parsed, &[Earlier { version: found.number, schema: &schema }], level);
+            if !lines.is_empty() {
+                let validate_fields = config.validate_fields.unwrap_or(false);
+                lines.push(format!("{{validateFields: '{validate_fields}', compatibility: '{level}'}}"));
+                return Ok(lines);
+            }
+        }
+        Ok(Vec::new())
+    }
+}
+
+/// The rules of a request, if they are rules.
+pub fn validate_rules(rule_set: Option<&RuleSet>) -> Result<(), Error> {
+    let Some(RuleSet { migration_rules, domain_rules, encoding_rules }) = rule_set else { return Ok(()) };
+    let is_migration = |mode| matches!(mode, RuleMode::Upgrade | RuleMode::Downgrade | RuleMode::Updown);
+    validate(migration_rules, is_migration, "Migration rules can only be UPGRADE, DOWNGRADE, UPDOWN")?;
+    let is_domain = |mode| !is_migration(mode);
+    validate(domain_rules, is_domain, "Domain rules can only be WRITE, READ, WRITEREAD")?;
+    validate(encoding_rules, is_domain, "Encoding rules can only be WRITE, READ, WRITEREAD")
+}
+
+fn validate(rules: &[Rule], fits: impl Fn(RuleMode) -> bool, which: &str) -> Result<(), Error> {
+    let mut names = std::collections::HashSet::new();
+    for rule in rules {
+        let name = rule.name.as_deref();
+        if let Some(name) = name
+            && !names.insert(name)
+        {
+            return Err(Error::invalid_rule_set(format!("Found rule with duplicate name '{name}'")));
+        }
+        validate_name(name)?;
+        if rule.rule_type.is_none() {
+            return Err(Error::invalid_rule_set("Missing rule type"));
+        }
+        if !fits(rule.mode) {
+            return Err(Error::invalid_rule_set(which));
+        }
+    }
+    Ok(())
+}
+
+fn validate_name(name: Option<&str>) -> Result<(), Error> {
+    let name = name.ok_or_else(|| Error::invalid_rule_set("Missing rule name"))?;
+    let mut chars = name.chars();
+    let first = chars.next().ok_or_else(|| Error::invalid_rule_set("Empty rule name"))?;
+    if !(first.is_alphabetic() || first == '_') {
+        return Err(Error::invalid_rule_set(format!("Illegal initial character in rule name: {name}")));
+    }
+    if !chars.all(|c| c.is_alphanumeric() || c == '_' || c == '-') {
+        return Err(Error::invalid_rule_set(format!("Illegal character in rule name: {name}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! A schema as a request gives it, on its way to what is kept: read, written in the one way, its references looked up.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use ottla_schema::{Dependency, MAX_SCHEMA_BYTES, ParsedSchema, SchemaType};
+
+use super::{Content, State};
+use crate::services::registry::error::Error;
+use crate::services::registry::guid::Guid;
+use crate::services::registry::model::{Metadata, RegisterSchemaRequest, RuleSet, SchemaReference};
+use crate::services::registry::parser::Parser;
+use crate::services::registry::subject;
+
+/// A schema that is asked about or to be registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    pub subject: String,
+    /// 0: not given; -1: the one after the latest.
+    pub version: i32,
+    /// Only where the request gives one.
+    pub id: Option<i32>,
+    pub schema_type: String,
+    pub references: Vec<SchemaReference>,
+    pub metadata: Option<Metadata>,
+    pub rule_set: Option<RuleSet>,
+    pub schema: String,
+}
+
+/// Schemas that one refers to, directly or not, at most.
+const MAX_DEPENDENCIES: usize = 1000;
+/// Their texts together.
+const MAX_DEPENDENCIES_BYTES: usize = 16 * MAX_SCHEMA_BYTES;
+/// How long a chain of references may be.
+const MAX_DEPTH: usize = 64;
+
+impl Draft {
+    pub fn new(subject: &str, request: RegisterSchemaRequest) -> Draft {
+        Draft {
+            subject: subject.to_owned(),
+            version: request.version.unwrap_or(0),
+            id: request.id.filter(|id| *id >= 0),
+            schema_type: request.schema_type.unwrap_or_else(|| SchemaType::Avro.name().to_owned()),
+            references: request.references.unwrap_or_default(),
+            metadata: request.metadata,
+            rule_set: request.rule_set,
+            schema: request.schema.unwrap_or_default(),
+        }
+    }
+
+    pub fn is_blank(&self) -> bool {
+        self.schema.trim().is_empty()
+    }
+
+    pub fn guid(&self) -> Guid {
+        Guid::of(&self.schema, &self.references, self.metadata.as_ref(), self.rule_set.as_ref())
+    }
+
+    pub fn says_the_same_as(&self, content: &Content) -> bool {
+        self.schema_type == content.schema_type
+            && *self.schema == *content.schema
+            && self.references == content.references
+            && self.metadata == content.metadata
+            && self.rule_set == content.rule_set
+    }
+}
+
+impl State {
+    /// Reads a draft and writes it in the one way: `None` when it has no text.
+    pub(super) fn canonicalize(
+        &self,
+        draft: &mut Draft,
+        normalize: bool,
+        parser: &Parser,
+    ) -> Result<Option<Arc<ParsedSchema>>, Error> {
+        if draft.is_blank() {
+            return Ok(None);
+        }
+        for reference in &mut draft.references {
+            self.settle(&draft.subject, reference);
+        }
+        let dependencies = self.dependencies(&draft.subject, &draft.references).map_err(|why| {
+            Error::invalid_schema(format!("Invalid schema of type {}, details: {why}", draft.schema_type))
+        })?;
+        let parsed = parser.parse(&draft.schema_type, &draft.schema, &dependencies)?;
+        if normalize {
+            draft.schema = parsed.normalized();
+            draft.references.sort_by(|a, b| (&a.subject, a.version).cmp(&(&b.subject, b.version)));
+            draft.references.dedup();
+        } else {
+            draft.schema = parsed.canonical();
+        }
+        Ok(Some(parsed))
+    }
+
+    /// Reads what is kept.
+    pub(super) fn parse(
+        &self,
+        subject: &str,
+        content: &Content,
+        parser: &Parser,
+    ) -> Result<Arc<ParsedSchema>, Error> {
+        let dependencies = self.dependencies(subject, &content.references).map_err(Error::invalid_schema)?;
+        parser.parse(&content.schema_type, &content.schema, &dependencies)
+    }
+
+    /// A reference to the latest version is to the one that is the latest now.
+    fn settle(&self, parent: &str, reference: &mut SchemaReference) {
+        if reference.version == -1
+            && let Some(latest) = self.latest(&subject::within(parent, &reference.subject))
+        {
+            reference.version = latest.number;
+        }
+    }
+
+    /// All that these references lead to, each after what it refers to itself. Deleted versions are still there for them.
+    fn dependencies(&self, parent: &str, references: &[SchemaReference]) -> Result<Vec<Dependency>, String> {
+        let mut walk =
+            Walk { state: self, seen: HashSet::new(), names: HashSet::new(), bytes: 0, found: Vec::new() };
+        walk.follow(parent, references, MAX_DEPTH)?;
+        Ok(walk.found)
+    }
+}
+
+struct Walk<'a> {
+    state: &'a State,
+    /// Subjects and versions.
+    seen: HashSet<(String, i32)>,
+    names: HashSet<String>,
+    bytes: usize,
+    found: Vec<Dependency>,
+}
+
+impl Walk<'_> {
+    fn follow(
+        &mut self,
+        parent: &str,
+        references: &[SchemaReference],
+        depth_left: usize,
+    ) -> Result<(), String> {
+        for reference in references {
+            let SchemaReference { name, subject, version } = reference;
+            if name.is_empty() || subject.is_empty() {
+                return Err(format!(
+                    "Invalid reference: {{name='{name}', subject='{subject}', version={version}}}"
+                ));
+            }
+            let subject = subject::within(parent, subject);
+            if !self.seen.insert((subject.clone(), *version)) && self.names.contains(name) {
+                continue;
+            }
+            let found = match version {
+                -1 => self.state.latest(&subject),
+                number => self.state.found(&subject, *number),
+            };
+            let found = found.ok_or_else(|| {
+                format!("No schema reference found for subject \"{subject}\" and version {version}")
+            })?;
+            if depth_left == 0 {
+                return Err("The references go too deep".to_owned());
+            }
+            let content = &found.version.content;
+            self.follow(&subject, &content.references, depth_left - 1)?;
+            if self.names.insert(name.clone()) {
+                self.bytes += content.schema.len();
+                self.found.push(Dependency { name: name.clone(), schema: content.schema.to_string() });
+            }
+            if self.found.len() > MAX_DEPENDENCIES || self.bytes > MAX_DEPENDENCIES_BYTES {
+                return Err("The references lead to too many schemas".to_owned());
+            }
+        }
+        Ok(())
+    }
+}
