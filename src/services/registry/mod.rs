@@ -318,6 +318,16 @@ impl Registry {
         self.storage.client().cluster_id().await.map_err(|error| Error::store(error.to_string()))
     }
 
+    /// Whether a record of this subject may say that it has the schema with this id. What the topic said when it was read last.
+    pub fn knows_id(&self, subject: &str, id: i32) -> bool {
+        self.storage.known().holds(subject, id)
+    }
+
+    /// The same by guid.
+    pub fn knows_guid(&self, subject: &str, guid: &str) -> bool {
+        self.storage.known().holds_guid(subject, guid)
+    }
+
     fn check_mode_mutability(&self) -> Result<(), Error> {
         match self.config.mode_mutability {
             true => Ok(()),

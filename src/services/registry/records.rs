@@ -329,6 +329,6 @@ mod tests {
             decode(r#"{"magic":0,"keytype":"CONFIG"}"#, Some(r#"{"compatibilityLevel":"NONE"}"#)).unwrap();
         assert!(matches!(config, Record::Config { subject: None, value: Some(_) }));
         assert!(decode("no json", None).is_err());
-        assert!(decode(KEY, Some("[]")).is_err());
+        assert!(decode(KEY, Some("7")).is_err());
     }
 }

@@ -33,7 +33,7 @@ pub struct Outcome<T> {
 }
 
 /// All that a registry knows.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct State {
     subjects: BTreeMap<Arc<str>, Versions>,
     contexts: BTreeMap<String, Context>,
@@ -47,7 +47,7 @@ pub struct State {
 type Versions = BTreeMap<i32, Version>;
 
 /// A version of a subject.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Version {
     id: i32,
     content: Arc<Content>,
@@ -68,7 +68,7 @@ struct Content {
 }
 
 /// A space of ids.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Context {
     /// Whether the topic names it; the default one it does not.
     is_recorded: bool,
@@ -79,7 +79,7 @@ struct Context {
 }
 
 /// The subjects that have a schema, in their order, with the version that got it last.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Holders(Vec<(Arc<str>, i32)>);
 
 impl Holders {

@@ -193,7 +193,8 @@ impl Registration<'_> {
         found.cloned()
     }
 
-    /// The records of a new version. An earlier one with the same id that is deleted is not needed any more.
+    /// The records of a new version. An earlier one with the same id that is deleted is not needed any more, unless another
+    /// schema refers to it.
     fn decide(&self, draft: Draft, known: Option<i32>) -> Result<Outcome<Schema>, Error> {
         let context = Qualified::parse(&draft.subject).context.to_owned();
         let of_context = self.state.contexts.get(&context);
@@ -210,10 +211,12 @@ impl Registration<'_> {
         if !Qualified::parse(&draft.subject).is_default() && !is_recorded {
             records.push(Record::Context { context, is_set: true });
         }
-        let replaced = self
-            .state
-            .versions_of(&draft.subject)
-            .filter(|(number, version)| version.deleted && version.id == id && *number < draft.version);
+        let replaced = self.state.versions_of(&draft.subject).filter(|(number, version)| {
+            version.deleted
+                && version.id == id
+                && *number < draft.version
+                && self.state.referrers(&draft.subject, *number).is_empty()
+        });
         records.extend(replaced.map(|(number, _)| Record::Schema {
             subject: draft.subject.clone(),
             version: number,
