@@ -15,6 +15,9 @@ Ottla, an Apache Kafka broker
     --data DIR              where the data are kept, as --override log.dirs=DIR
     --listen HOST:PORT      where to listen, as --override listeners=PLAINTEXT://HOST:PORT
     --memory                keeps everything in memory and touches no disk
+    --registry HOST:PORT    where the Schema Registry listens, as --override schema.registry.listeners=http://HOST:PORT
+                            (by default on port 8081, beside the broker)
+    --no-registry           runs none, as --override schema.registry.enable=false
   ottla health [--bootstrap-server HOST:PORT]
                             asks a broker whether it serves; exit code 0 if so
                             (by default the one that this environment configures)
@@ -22,7 +25,8 @@ Ottla, an Apache Kafka broker
   ottla version
   ottla help
 
-The environment is read as the images of Apache Kafka, Confluent and Bitnami do: KAFKA_NUM_PARTITIONS, KAFKA_CFG_NUM_PARTITIONS.
+The environment is read as the images of Apache Kafka, Confluent and Bitnami do: KAFKA_NUM_PARTITIONS, KAFKA_CFG_NUM_PARTITIONS,
+SCHEMA_REGISTRY_LISTENERS.
 ";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +122,13 @@ fn serve(mut args: Args) -> Result<Serve, UsageError> {
             "--listen" => {
                 serve.overrides.push(format!("listeners=PLAINTEXT://{}", args.value(&option, inline)?));
             }
+            "--registry" => {
+                let address = args.value(&option, inline)?;
+                serve.overrides.push(format!("schema.registry.listeners=http://{address}"));
+            }
+            "--no-registry" if inline.is_none() => {
+                serve.overrides.push("schema.registry.enable=false".to_owned());
+            }
             "--memory" if inline.is_none() => serve.memory = true,
             _ => return Err(UsageError(format!("serve has no option {option}"))),
         }
@@ -171,6 +182,8 @@ mod tests {
             "serve --memory --data=/d --listen :9",
             serve(None, &["log.dirs=/d", "listeners=PLAINTEXT://:9"], true),
         );
+        check("serve --no-registry", serve(None, &["schema.registry.enable=false"], false));
+        check("serve --registry=:9", serve(None, &["schema.registry.listeners=http://:9"], false));
         check("health", Ok(Command::Health { bootstrap_server: None }));
         check("health --bootstrap-server a:1", Ok(Command::Health { bootstrap_server: Some("a:1".into()) }));
         check("--version", Ok(Command::Version));

@@ -1,5 +1,6 @@
 //! Puts the rooms together: configuration, data directory, metadata, listeners; in a test or in the binary.
 
+mod registry;
 mod topics;
 
 use std::fmt;
@@ -39,7 +40,8 @@ enum Settings {
 impl Broker {
     /// A broker in memory, on loopback and a free port, for a Rust test.
     pub fn builder() -> Builder {
-        let settings = Settings::Overrides(vec!["listeners=PLAINTEXT://127.0.0.1:0".to_owned()]);
+        let overrides = ["listeners=PLAINTEXT://127.0.0.1:0", "schema.registry.enable=false"];
+        let settings = Settings::Overrides(overrides.map(str::to_owned).into());
         Builder { clock: Clock::default(), memory: true, settings }
     }
 }
@@ -63,7 +65,12 @@ impl Builder {
         self.set("listeners", format_args!("PLAINTEXT://127.0.0.1:{port}"))
     }
 
-    /// One setting, by Kafka's name.
+    /// With a Schema Registry on loopback and a free port ([`Running::registry_url`]).
+    pub fn registry(self) -> Builder {
+        self.set("schema.registry.enable", true).set("schema.registry.listeners", "http://127.0.0.1:0")
+    }
+
+    /// One setting, by Kafka's name; those of the Schema Registry by Confluent's, after `schema.registry.`.
     pub fn set(mut self, key: &str, value: impl fmt::Display) -> Builder {
         if let Settings::Overrides(overrides) = &mut self.settings {
             overrides.push(format!("{key}={value}"));
@@ -91,6 +98,7 @@ impl Builder {
         };
         let config = Arc::new(loaded.config);
         let listeners = bind(&config).await?;
+        let registry = registry::prepare(&loaded.registry, socket_options(&config)).await?;
         let limits = limits(&config, Admission::new(&config).await.map_err(StartError::Listener)?);
         let (logs, cluster) = open(&config, loaded.cluster_id, self.memory, &self.clock).await?;
         cluster.place_logs(&logs);
@@ -101,9 +109,10 @@ impl Builder {
         topics::create(&broker, &loaded.create_topics).await?;
         let (stop, stopping) = watch::channel(false);
         let serving = tokio::spawn(server::run(Arc::clone(&broker), listeners, limits, stopping.clone()));
+        let registry = registry.map(|it| it.serve(&broker, loaded.registry, stopping.clone()));
         let (fail, failure) = watch::channel(None);
         let upkeep = tokio::spawn(upkeep(Arc::clone(&broker), stopping, fail));
-        Ok(Running { broker, endpoint, stop, serving, upkeep, failure })
+        Ok(Running { broker, endpoint, stop, serving, registry, upkeep, failure })
     }
 }
 
@@ -113,6 +122,7 @@ pub struct Running {
     endpoint: Endpoint,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
+    registry: Option<registry::Serving>,
     upkeep: JoinHandle<()>,
     failure: watch::Receiver<Option<String>>,
 }
@@ -121,6 +131,11 @@ impl Running {
     /// `host:port` for a client's `bootstrap.servers`.
     pub fn bootstrap_servers(&self) -> String {
         self.endpoint.to_string()
+    }
+
+    /// The Schema Registry's, if there is one: `http://host:port`.
+    pub fn registry_url(&self) -> Option<&str> {
+        self.registry.as_ref().map(|registry| registry.url.as_str())
     }
 
     pub fn broker(&self) -> &Arc<Broker> {
@@ -142,7 +157,9 @@ impl Running {
         // First, so that members who wait for each other are answered before their connections close.
         self.broker.groups().close();
         self.stop.send_replace(true);
-        for task in [self.serving, self.upkeep] {
+        // What asks the broker ends before it.
+        let registry = self.registry.map(|registry| registry.task);
+        for task in registry.into_iter().chain([self.serving, self.upkeep]) {
             if let Err(error) = task.await {
                 error!(%error, "a task did not end as it should");
             }
@@ -168,6 +185,8 @@ pub enum StartError {
     DataDir(DataDirError),
     Storage(StorageError),
     Cluster(ClusterError),
+    /// A file of the Schema Registry.
+    Registry(String),
     /// A topic of `KAFKA_CREATE_TOPICS`.
     Topic(String, TopicError),
     Interrupted,
@@ -185,6 +204,7 @@ impl fmt::Display for StartError {
             StartError::DataDir(error) => error.fmt(f),
             StartError::Storage(error) => error.fmt(f),
             StartError::Cluster(error) => error.fmt(f),
+            StartError::Registry(why) => write!(f, "schema registry: {why}"),
             StartError::Topic(name, error) => write!(f, "KAFKA_CREATE_TOPICS: topic {name}: {error}"),
             StartError::Interrupted => f.write_str("the start was interrupted"),
         }

@@ -10,7 +10,7 @@ pub mod key;
 pub mod keys;
 pub mod listeners;
 mod load;
-mod properties;
+pub mod properties;
 mod registry_config;
 mod server_config;
 mod share_config;

@@ -104,6 +104,11 @@ impl Listener {
         self.port
     }
 
+    /// For what speaks another protocol than Kafka's.
+    pub fn into_sockets(self) -> Vec<TcpListener> {
+        self.sockets
+    }
+
     /// The address to write in a ready line: what a client on this machine can use.
     pub fn endpoint(&self) -> Endpoint {
         let local = self.sockets.first().and_then(|socket| socket.local_addr().ok());

@@ -8,14 +8,18 @@
 //! | `records` | keys and values of the topic's records |
 //! | `state` | pure: what the records say, decisions as records to append |
 //! | `storage` | the topic: read, written as a client |
+//! | `rest` | the API over HTTP |
+//! | `access` | who may use it |
 //!
 //! A write is decided, appended, replayed and then answered, one after the other; so is what others write to the topic.
 
+pub mod access;
 mod error;
 mod guid;
 pub mod model;
 mod parser;
 mod records;
+pub mod rest;
 mod state;
 mod storage;
 mod subject;

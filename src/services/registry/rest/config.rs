@@ -1,0 +1,18 @@
+//! `/config`: compatibility levels and what else is set, for all, a context or a subject.
+
+use super::call::{Body, Call, json};
+use crate::services::registry::Error;
+
+pub async fn get(call: Call) -> Result<Body, Error> {
+    json(&call.registry.config(call.optional_subject(), call.flag("defaultToGlobal")).await?)
+}
+
+pub async fn update(call: Call) -> Result<Body, Error> {
+    let subject = call.optional_subject();
+    let name = if subject.is_some() { "updateSubjectLevelConfig.arg2" } else { "updateTopLevelConfig.arg1" };
+    json(&call.registry.update_config(subject, call.body(name)?).await?)
+}
+
+pub async fn delete(call: Call) -> Result<Body, Error> {
+    json(&call.registry.delete_config(call.optional_subject()).await?)
+}

@@ -1,0 +1,189 @@
+//! The Schema Registry's REST API, by transcripts: `rest/*.txt`. A block is a request and, after the line that begins with
+//! `=`, its answer; blocks are separated by empty lines.
+//!
+//! ```text
+//! POST /subjects/a/versions
+//! content-type: application/json
+//! {"schema":"\"string\""}
+//! = 200
+//! {"id":1}
+//! ```
+//!
+//! A request without `content-type` has none. After `=` stand the status, and headers that the answer must have
+//! (`name: value`); its body is the rest, to the letter. A body `...` is any.
+
+use ottla::{Broker, Running};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
+use tokio::net::TcpStream;
+
+use super::support::TempDir;
+
+/// What answers are by default.
+const MEDIA: &str = "application/vnd.schemaregistry.v1+json";
+
+/// One request and its answer.
+#[derive(Default)]
+struct Block {
+    line: usize,
+    request: Vec<String>,
+    body: String,
+    status: String,
+    headers: Vec<String>,
+    answer: String,
+}
+
+fn blocks(text: &str) -> Vec<Block> {
+    let mut blocks = vec![Block::default()];
+    for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.starts_with('#')) {
+        let block = blocks.last_mut().unwrap();
+        let is_header = line.split_once(": ").is_some_and(|(name, _)| name.chars().all(is_of_name));
+        if line.is_empty() {
+            if !block.status.is_empty() {
+                blocks.push(Block::default());
+            }
+        } else if let Some(status) = line.strip_prefix("= ") {
+            block.status = status.to_owned();
+        } else if block.request.is_empty() {
+            (block.line, block.request) = (at + 1, vec![line.to_owned()]);
+        } else if is_header && block.status.is_empty() {
+            block.request.push(line.to_owned());
+        } else if is_header {
+            block.headers.push(line.to_owned());
+        } else if block.status.is_empty() {
+            block.body.push_str(line);
+        } else {
+            block.answer.push_str(line);
+        }
+    }
+    blocks.retain(|block| !block.status.is_empty());
+    blocks
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_ascii_lowercase() || c == '-'
+}
+
+struct Http {
+    stream: BufStream<TcpStream>,
+}
+
+impl Http {
+    async fn connect(broker: &Running) -> Http {
+        let address = broker.registry_url().and_then(|url| url.strip_prefix("http://")).expect("it has a registry");
+        Http { stream: BufStream::new(TcpStream::connect(address).await.unwrap()) }
+    }
+
+    /// Status, headers in lower case, body.
+    async fn ask(&mut self, block: &Block) -> (String, Vec<String>, String) {
+        let mut head = format!("{} HTTP/1.1\r\nhost: registry\r\n", block.request[0]);
+        for header in &block.request[1..] {
+            head.push_str(&format!("{header}\r\n"));
+        }
+        if !block.body.is_empty() {
+            head.push_str(&format!("content-length: {}\r\n", block.body.len()));
+        }
+        self.stream.write_all(format!("{head}\r\n{}", block.body).as_bytes()).await.unwrap();
+        self.stream.flush().await.unwrap();
+        let status = self.line().await.strip_prefix("HTTP/1.1 ").expect("an answer of HTTP")[..3].to_owned();
+        let (mut headers, mut size) = (Vec::new(), 0);
+        loop {
+            let line = self.line().await;
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(": ").expect("a header");
+            if name == "content-length" {
+                size = value.parse().unwrap();
+            }
+            headers.push(format!("{}: {value}", name.to_ascii_lowercase()));
+        }
+        let is_head = block.request[0].starts_with("HEAD ");
+        let mut body = vec![0; if is_head { 0 } else { size }];
+        self.stream.read_exact(&mut body).await.unwrap();
+        (status, headers, String::from_utf8(body).unwrap())
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        assert_ne!(self.stream.read_line(&mut line).await.unwrap(), 0, "the registry closed the connection");
+        line.trim_end().to_owned()
+    }
+}
+
+/// Plays a transcript over one connection, and tells of all that differs.
+async fn play(broker: &Running, name: &str, text: &str) {
+    let mut http = Http::connect(broker).await;
+    let mut wrong = String::new();
+    for block in blocks(text) {
+        let (status, headers, body) = http.ask(&block).await;
+        let mut expected = block.headers.clone();
+        if !block.answer.is_empty() && !expected.iter().any(|header| header.starts_with("content-type: ")) {
+            expected.push(format!("content-type: {MEDIA}"));
+        }
+        let missing: Vec<&String> = expected.iter().filter(|header| !headers.contains(header)).collect();
+        let is_same = body == block.answer || block.answer == "...";
+        if status != block.status || !is_same || !missing.is_empty() {
+            let asked = &block.request[0];
+            wrong.push_str(&format!("{name}:{}: {asked}\n= {status}\n{body}\n", block.line));
+            if !missing.is_empty() {
+                wrong.push_str(&format!("missing {missing:?} in {headers:?}\n"));
+            }
+        }
+        if headers.iter().any(|header| header == "connection: close") {
+            http = Http::connect(broker).await;
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// A transcript against a registry of its own.
+macro_rules! transcript {
+    ($name:ident) => {
+        #[tokio::test]
+        async fn $name() {
+            let broker = Broker::builder().registry().start().await.unwrap();
+            let name = concat!("tests/api/rest/", stringify!($name), ".txt");
+            play(&broker, name, include_str!(concat!("rest/", stringify!($name), ".txt"))).await;
+            broker.stop().await.unwrap();
+        }
+    };
+}
+
+transcript!(http);
+transcript!(subjects);
+transcript!(schemas);
+transcript!(settings);
+transcript!(contexts);
+transcript!(compatibility);
+
+#[tokio::test]
+async fn access() {
+    let dir = TempDir::new();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let users = write("users", "admin: a,staff\nwriter: w,staff\nreader: MD5:4b43b0aee35624cd95b910189b3dc231,staff\nstray: s\n");
+    let permissions = write("permissions", "admin = admin *\nrole.staff = read orders-\nwriter = write orders-, write :.ctx:\n");
+    let broker = Broker::builder()
+        .registry()
+        .set("schema.registry.authentication.method", "BASIC")
+        .set("schema.registry.authentication.roles", "staff")
+        .set("schema.registry.authentication.realm", "Registry")
+        .set("schema.registry.users.file", users)
+        .set("schema.registry.permissions.file", permissions)
+        .set("schema.registry.access.control.allow.origin", "http://here,*")
+        .start()
+        .await
+        .unwrap();
+    play(&broker, "tests/api/rest/access.txt", include_str!("rest/access.txt")).await;
+    broker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_broker_has_none_unless_asked() {
+    let broker = super::support::start().await;
+    assert_eq!(broker.registry_url(), None);
+    broker.stop().await.unwrap();
+}
