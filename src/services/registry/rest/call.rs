@@ -165,7 +165,12 @@ impl Call {
         if self.body.is_empty() || self.body.trim_ascii() == b"null" {
             return Err(Error { code: 422, message: format!("{what} must not be null (was null)") });
         }
-        serde_json::from_slice(&self.body).map_err(|error| Error { code: 400, message: error.to_string() })
+        let bad = |message: String| Error { code: 400, message };
+        if !self.body.trim_ascii_start().starts_with(b"{") {
+            // A list would be read as an object's fields in their order.
+            return Err(bad("The body is no JSON object".to_owned()));
+        }
+        serde_json::from_slice(&self.body).map_err(|error| bad(error.to_string()))
     }
 
     /// A body that is a schema. What it refers to must be open to the user, too.
