@@ -69,7 +69,8 @@ struct Http {
 
 impl Http {
     async fn connect(broker: &Running) -> Http {
-        let address = broker.registry_url().and_then(|url| url.strip_prefix("http://")).expect("it has a registry");
+        let address =
+            broker.registry_url().and_then(|url| url.strip_prefix("http://")).expect("it has a registry");
         Http { stream: BufStream::new(TcpStream::connect(address).await.unwrap()) }
     }
 
@@ -164,8 +165,14 @@ async fn access() {
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
     };
-    let users = write("users", "admin: a,staff\nwriter: w,staff\nreader: MD5:4b43b0aee35624cd95b910189b3dc231,staff\nstray: s\n");
-    let permissions = write("permissions", "admin = admin *\nrole.staff = read orders-\nwriter = write orders-, write :.ctx:\n");
+    let users = write(
+        "users",
+        "admin: a,staff\nwriter: w,staff\nreader: MD5:4b43b0aee35624cd95b910189b3dc231,staff\nstray: s\n",
+    );
+    let permissions = write(
+        "permissions",
+        "admin = admin *\nrole.staff = read orders-\nwriter = write orders-, write :.ctx:\n",
+    );
     let broker = Broker::builder()
         .registry()
         .set("schema.registry.authentication.method", "BASIC")

@@ -36,3 +36,17 @@ fn compatibility_lists_the_defaults_that_differ() {
         assert!(text.contains(&row), "COMPATIBILITY.md lacks: {row}");
     }
 }
+
+#[test]
+fn compatibility_lists_the_paths_that_are_served() {
+    let mut served: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (method, path) in ottla::services::registry::rest::paths() {
+        match served.iter_mut().find(|(of, _)| *of == path) {
+            Some((_, methods)) => methods.push(method),
+            None => served.push((path, vec![method])),
+        }
+    }
+    let rows: String =
+        served.iter().map(|(path, methods)| format!("| `{path}` | {} |\n", methods.join(", "))).collect();
+    assert!(include_str!("../../COMPATIBILITY.md").contains(&rows), "COMPATIBILITY.md lacks:\n{rows}");
+}

@@ -69,7 +69,7 @@ impl Rest {
     }
 
     /// Who asks; an answer if nobody that is known does.
-    fn user(&self, headers: &HeaderMap) -> Result<Option<Arc<Permissions>>, Response<Bytes>> {
+    fn user(&self, headers: &HeaderMap) -> Result<Option<Arc<Permissions>>, Box<Response<Bytes>>> {
         let Some(access) = &self.access else { return Ok(None) };
         let given = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
         access.permissions(given).map(Some).map_err(|refusal| {
@@ -80,7 +80,7 @@ impl Rest {
             {
                 response.headers_mut().insert(WWW_AUTHENTICATE, realm);
             }
-            response
+            Box::new(response)
         })
     }
 
@@ -109,7 +109,7 @@ impl Rest {
         }
         let user = match self.user(&head.headers) {
             Ok(user) => user,
-            Err(refused) => return refused,
+            Err(refused) => return *refused,
         };
         let (registry, server) = (Arc::clone(&self.registry), Arc::clone(&self.server));
         let mut call = Call { registry, server, parameters, query: target.query, body, user };
@@ -130,7 +130,7 @@ impl Service for Rest {
         if head.method == Method::OPTIONS {
             return None;
         }
-        self.user(&head.headers).err()
+        self.user(&head.headers).err().map(|refused| *refused)
     }
 
     async fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
@@ -152,6 +152,11 @@ impl Service for Rest {
         let code = i32::from(status);
         error_response(&Error { code, message: message.unwrap_or_default().to_owned() }, media::DEFAULT)
     }
+}
+
+/// Methods and paths, as the documents have them.
+pub fn paths() -> impl Iterator<Item = (&'static str, &'static str)> {
+    routes::ROWS.iter().map(|row| (row.method.as_str(), row.path))
 }
 
 /// As Jersey words what it refuses by itself.
