@@ -38,9 +38,7 @@ impl Scope {
 
     fn with_base(&self, base: &str) -> Result<Self, InvalidSchema> {
         if base.len() > MAX_BASE_BYTES {
-            return Err(InvalidSchema(format!(
-                "Invalid JSON schema: an id is longer than {MAX_BASE_BYTES} bytes"
-            )));
+            return Err(InvalidSchema(format!("an id is longer than {MAX_BASE_BYTES} bytes")));
         }
         Ok(Self { base: base.into(), ..self.clone() })
     }
@@ -174,7 +172,7 @@ fn draft_of(value: &Value) -> Result<Option<Draft>, InvalidSchema> {
     match value.get("$schema") {
         None => Ok(None),
         Some(Value::String(url)) => Ok(Draft::of_meta_schema(url)),
-        Some(_) => Err(InvalidSchema("Invalid JSON schema: $schema is no string".to_owned())),
+        Some(_) => Err(InvalidSchema("$schema is no string".to_owned())),
     }
 }
 

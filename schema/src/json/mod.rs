@@ -15,6 +15,8 @@ mod diff;
 mod documents;
 mod draft;
 mod graph;
+#[cfg(test)]
+mod tests;
 mod text;
 mod uri;
 
@@ -31,9 +33,12 @@ impl Schema {
     /// Reads a schema of the draft that its `$schema` names; draft 7 when it names none. What a `$ref` points to is looked for
     /// in the schema itself, then among `dependencies`: nothing is fetched.
     pub fn parse(text: &str, dependencies: &[Dependency]) -> Result<Self, InvalidSchema> {
-        let value = text::read(text)?;
-        let graph = build::build(&value, dependencies)?;
-        Ok(Self { canonical: text::write(&value), graph })
+        let read = || {
+            let value = text::read(text)?;
+            let graph = build::build(&value, dependencies)?;
+            Ok(Self { canonical: text::write(&value), graph })
+        };
+        read().map_err(|InvalidSchema(why)| InvalidSchema(format!("Invalid JSON schema: {why}")))
     }
 
     /// Compact JSON, with the keys as they were given.

@@ -7,8 +7,7 @@ use crate::InvalidSchema;
 
 /// Reads one JSON value. serde_json stops at a nesting of 128.
 pub(super) fn read(text: &str) -> Result<Value, InvalidSchema> {
-    let value =
-        serde_json::from_str(text).map_err(|error| InvalidSchema(format!("Invalid JSON schema: {error}")))?;
+    let value = serde_json::from_str(text).map_err(|error| InvalidSchema(error.to_string()))?;
     check_numbers(&value)?;
     Ok(value)
 }
@@ -90,7 +89,7 @@ fn write_string(string: &str, out: &mut String) {
 fn check_numbers(value: &Value) -> Result<(), InvalidSchema> {
     match value {
         Value::Number(number) if java_number(number.as_str()).is_none() => {
-            Err(InvalidSchema(format!("Invalid JSON schema: {number} is out of range")))
+            Err(InvalidSchema(format!("{number} is out of range")))
         }
         Value::Array(items) => items.iter().try_for_each(check_numbers),
         Value::Object(members) => members.values().try_for_each(check_numbers),

@@ -20,7 +20,7 @@ impl<'a> Builder<'a> {
         }
         let mut rule = keywords.array_counts()?;
         if scope.draft != Draft::Draft4 {
-            rule.contains = self.optional(keywords.get("contains"), scope)?;
+            rule.contains = self.optional("contains", keywords, scope)?;
         }
         if scope.draft.is_modern() {
             self.modern_items(&mut rule, keywords, scope)?;
@@ -36,7 +36,7 @@ impl<'a> Builder<'a> {
         keywords: &Keywords<'a>,
         scope: &Scope,
     ) -> Result<(), InvalidSchema> {
-        rule.unevaluated = self.optional(keywords.get("unevaluatedItems"), scope)?;
+        rule.unevaluated = self.optional("unevaluatedItems", keywords, scope)?;
         match rule.contains {
             Some(_) => rule.min_contains = rule.min_contains.or(Some(1)),
             None => (rule.min_contains, rule.max_contains) = (None, None),
@@ -45,14 +45,14 @@ impl<'a> Builder<'a> {
         if scope.draft == Draft::Draft2019 && keywords.get("items").is_some_and(Value::is_array) {
             return self.items(rule, keywords, scope);
         }
-        for value in keywords.array("prefixItems")?.unwrap_or_default() {
-            rule.tuple.push(self.schema(value, scope)?);
+        for (index, value) in keywords.array("prefixItems")?.unwrap_or_default().iter().enumerate() {
+            rule.tuple.push(self.child(&["prefixItems", &index.to_string()], value, scope)?);
         }
         match keywords.get("items") {
             None | Some(Value::Bool(true)) => (),
             Some(Value::Bool(false)) => rule.additional = Additional::Closed,
             Some(value) => {
-                let items = self.schema(value, scope)?;
+                let items = self.child(&["items"], value, scope)?;
                 match rule.tuple.is_empty() {
                     true => rule.all_items = Some(items),
                     false => rule.additional = Additional::Schema(items),
@@ -68,17 +68,17 @@ impl<'a> Builder<'a> {
         keywords: &Keywords<'a>,
         scope: &Scope,
     ) -> Result<(), InvalidSchema> {
-        rule.additional = self.additional(keywords.get("additionalItems"), scope)?;
+        rule.additional = self.additional("additionalItems", keywords, scope)?;
         match keywords.get("items") {
             Some(Value::Array(tuple)) => {
-                for value in tuple {
-                    rule.tuple.push(self.schema(value, scope)?);
+                for (index, value) in tuple.iter().enumerate() {
+                    rule.tuple.push(self.child(&["items", &index.to_string()], value, scope)?);
                 }
             }
             Some(Value::Bool(_)) if scope.draft == Draft::Draft4 => {
                 return Err(invalid("items: expected an object or array, found BOOLEAN"));
             }
-            items => rule.all_items = self.optional(items, scope)?,
+            _ => rule.all_items = self.optional("items", keywords, scope)?,
         }
         if rule.all_items.is_some() && rule.additional == Additional::Closed {
             rule.additional = Additional::Open;
@@ -96,23 +96,25 @@ impl<'a> Builder<'a> {
         }
         let is_modern = scope.draft.is_modern();
         let mut rule = keywords.object_counts()?;
-        rule.additional = self.additional(keywords.get("additionalProperties"), scope)?;
+        rule.additional = self.additional("additionalProperties", keywords, scope)?;
         for (name, value) in keywords.object("properties")?.into_iter().flatten() {
             // Before 2019-09 an id stands beside properties, too, and is none of them.
             if is_modern || name != scope.draft.id_keyword() || value.is_object() {
-                rule.properties.insert(name.clone(), self.schema(value, scope)?);
+                let property = self.child(&["properties", name], value, scope)?;
+                rule.properties.insert(name.clone(), property);
             }
         }
         for (pattern, value) in keywords.object("patternProperties")?.into_iter().flatten() {
             keywords::check_pattern(pattern)?;
-            rule.patterns.push((pattern.clone(), self.schema(value, scope)?));
+            let property = self.child(&["patternProperties", pattern], value, scope)?;
+            rule.patterns.push((pattern.clone(), property));
         }
         if scope.draft != Draft::Draft4 {
-            rule.names = self.optional(keywords.get("propertyNames"), scope)?;
+            rule.names = self.optional("propertyNames", keywords, scope)?;
         }
         match is_modern {
             true => {
-                rule.unevaluated = self.optional(keywords.get("unevaluatedProperties"), scope)?;
+                rule.unevaluated = self.optional("unevaluatedProperties", keywords, scope)?;
                 self.modern_dependencies(&mut rule, keywords, scope)?;
             }
             false => self.dependencies(&mut rule, keywords.object("dependencies")?, scope)?,
@@ -130,7 +132,8 @@ impl<'a> Builder<'a> {
             add_property_dependency(rule, name, value)?;
         }
         for (name, value) in keywords.object("dependentSchemas")?.into_iter().flatten() {
-            rule.schema_dependencies.insert(name.clone(), self.schema(value, scope)?);
+            let schema = self.child(&["dependentSchemas", name], value, scope)?;
+            rule.schema_dependencies.insert(name.clone(), schema);
         }
         Ok(())
     }
@@ -147,19 +150,25 @@ impl<'a> Builder<'a> {
                 Value::Bool(_) if scope.draft == Draft::Draft4 => {
                     return Err(invalid("dependencies: expected an object or array, found BOOLEAN"));
                 }
-                schema => {
-                    rule.schema_dependencies.insert(name.clone(), self.schema(schema, scope)?);
+                value => {
+                    let schema = self.child(&["dependencies", name], value, scope)?;
+                    rule.schema_dependencies.insert(name.clone(), schema);
                 }
             }
         }
         Ok(())
     }
 
-    fn additional(&mut self, value: Option<&'a Value>, scope: &Scope) -> Result<Additional, InvalidSchema> {
-        match value {
+    fn additional(
+        &mut self,
+        keyword: &str,
+        keywords: &Keywords<'a>,
+        scope: &Scope,
+    ) -> Result<Additional, InvalidSchema> {
+        match keywords.get(keyword) {
             None | Some(Value::Bool(true)) => Ok(Additional::Open),
             Some(Value::Bool(false)) => Ok(Additional::Closed),
-            Some(value) => Ok(Additional::Schema(self.schema(value, scope)?)),
+            Some(value) => Ok(Additional::Schema(self.child(&[keyword], value, scope)?)),
         }
     }
 }

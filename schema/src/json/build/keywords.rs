@@ -167,7 +167,7 @@ impl<'a> Keywords<'a> {
         self.get(keyword).map(|value| string_set(keyword, value)).transpose()
     }
 
-    /// A length or a count: an integer of 32 bits, which since 2019-09 may be written `2.0`.
+    /// A length or a count: an integer of 32 bits, since 2019-09 any number, whose fraction does not count.
     pub(super) fn integer(&self, keyword: &str) -> Result<Option<i64>, InvalidSchema> {
         let is_modern = self.draft.is_modern();
         self.typed(keyword, "an integer", |value| match is_modern {
@@ -186,12 +186,10 @@ impl<'a> Keywords<'a> {
     }
 
     pub(super) fn string_rule(&self) -> Result<Option<StringRule>, InvalidSchema> {
-        let has_format = !self.draft.is_modern() && self.has_any(&["format"]);
+        // Nothing compares formats. Since 2019-09 they do not even make a string.
+        let has_format = self.string("format")?.is_some() && !self.draft.is_modern();
         if !has_format && !self.has_any(&["minLength", "maxLength", "pattern"]) {
             return Ok(None);
-        }
-        if has_format {
-            self.string("format")?;
         }
         let pattern = self.string("pattern")?;
         pattern.map_or(Ok(()), check_pattern)?;
@@ -212,7 +210,8 @@ impl<'a> Keywords<'a> {
             multiple_of: self.number("multipleOf")?,
             ..NumberRule::default()
         };
-        if rule.multiple_of.as_deref().and_then(Decimal::parse).is_some_and(|of| of.digits == "0") {
+        let is_zero = rule.multiple_of.as_deref().and_then(Decimal::parse).is_some_and(|of| of.digits == "0");
+        if is_zero && !self.draft.is_modern() {
             return Err(super::invalid("multipleOf should not be 0"));
         }
         if self.draft == Draft::Draft4 {
@@ -305,8 +304,7 @@ const MODERN_OBJECT_KEYWORDS: [&str; 8] = [
 ];
 
 fn whole(value: &Value) -> Option<i64> {
-    let number = value.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 9e15);
-    number.map(|number| number as i64)
+    value.as_f64().map(|number| number as i64)
 }
 
 fn mistyped(keyword: &str, expected: &str, found: &Value) -> InvalidSchema {

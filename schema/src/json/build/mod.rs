@@ -33,17 +33,17 @@ pub(super) fn build(root: &Value, dependencies: &[Dependency]) -> Result<Graph, 
         graph: Growing::default(),
         targets: HashMap::new(),
         queue: Vec::new(),
+        path: String::new(),
     };
-    builder.target(documents.root().clone());
-    while let Some((target, place)) = builder.queue.pop() {
-        let node = builder.schema(place.value, &place.scope)?;
-        builder.graph.resolve(target, node);
+    builder.target("#", documents.root().clone());
+    match builder.run() {
+        Ok(()) => Ok(builder.graph.finish()),
+        Err(InvalidSchema(why)) => Err(invalid(&format!("{}: {why}", builder.path))),
     }
-    Ok(builder.graph.finish())
 }
 
 fn invalid(why: &str) -> InvalidSchema {
-    InvalidSchema(format!("Invalid JSON schema: {why}"))
+    InvalidSchema(why.to_owned())
 }
 
 struct Builder<'a> {
@@ -51,7 +51,9 @@ struct Builder<'a> {
     graph: Growing,
     /// The places that were referred to, by the address of what is there.
     targets: HashMap<*const Value, Target>,
-    queue: Vec<(Target, Place<'a>)>,
+    queue: Vec<(Target, String, Place<'a>)>,
+    /// What is read. After a mistake it stays where that is.
+    path: String,
 }
 
 /// The keywords of one schema, by the kind of values that they are about.
@@ -64,16 +66,36 @@ struct Rules {
 }
 
 impl<'a> Builder<'a> {
-    /// A place to be read later: so a schema may refer to itself.
-    fn target(&mut self, place: Place<'a>) -> Target {
+    fn run(&mut self) -> Result<(), InvalidSchema> {
+        while let Some((target, name, place)) = self.queue.pop() {
+            self.path = name;
+            let node = self.schema(place.value, &place.scope)?;
+            self.graph.resolve(target, node);
+        }
+        Ok(())
+    }
+
+    /// A place to be read later, known by the first name that it is referred to by: so a schema may refer to itself.
+    fn target(&mut self, name: &str, place: Place<'a>) -> Target {
         let address: *const Value = place.value;
         if let Some(&known) = self.targets.get(&address) {
             return known;
         }
         let target = self.graph.add_target();
         self.targets.insert(address, target);
-        self.queue.push((target, place));
+        self.queue.push((target, name.to_owned(), place));
         target
+    }
+
+    fn child(&mut self, segments: &[&str], value: &'a Value, scope: &Scope) -> Result<NodeId, InvalidSchema> {
+        let mark = self.path.len();
+        for segment in segments {
+            self.path.push('/');
+            self.path.push_str(segment);
+        }
+        let node = self.schema(value, scope)?;
+        self.path.truncate(mark);
+        Ok(node)
     }
 
     fn schema(&mut self, value: &'a Value, outer: &Scope) -> Result<NodeId, InvalidSchema> {
@@ -97,7 +119,9 @@ impl<'a> Builder<'a> {
         let keywords = Keywords { members, draft: scope.draft };
         keywords.string("title")?;
         keywords.string("description")?;
-        keywords.string(scope.draft.id_keyword())?;
+        if !is_modern {
+            keywords.string(scope.draft.id_keyword())?;
+        }
         let kind = match keywords.string("$ref")? {
             Some(reference) if !is_modern => self.reference(reference, scope)?,
             _ => {
@@ -113,7 +137,9 @@ impl<'a> Builder<'a> {
         };
         if is_modern && let Some(definitions) = keywords.object("$defs")? {
             // Nobody may refer to them: a wrong one is an error all the same.
-            definitions.values().try_for_each(|value| self.schema(value, scope).map(drop))?;
+            for (name, value) in definitions {
+                self.child(&["$defs", name], value, scope)?;
+            }
         }
         Ok(Node {
             kind,
@@ -149,11 +175,11 @@ impl<'a> Builder<'a> {
             [("allOf", Criterion::All), ("anyOf", Criterion::Any), ("oneOf", Criterion::One)]
         {
             if let Some(values) = keywords.array(keyword)? {
-                kinds.push(self.union(criterion, values, scope)?);
+                kinds.push(self.union(keyword, criterion, values, scope)?);
             }
         }
         if let Some(not) = keywords.get("not") {
-            kinds.push(Kind::Not(self.schema(not, scope)?));
+            kinds.push(Kind::Not(self.child(&["not"], not, scope)?));
         }
         if let Some(value) = keywords.get("const").filter(|_| scope.draft != Draft::Draft4) {
             kinds.push(Kind::Const(comparable(value)));
@@ -163,22 +189,22 @@ impl<'a> Builder<'a> {
             false => scope.draft == Draft::Draft7 && keywords.has_any(&["if", "then", "else"]),
         };
         if has_condition {
-            let branches = ["if", "then", "else"].map(|keyword| keywords.get(keyword));
-            let branches = branches.into_iter().map(|value| self.optional(value, scope));
-            kinds.push(Kind::Conditional(branches.collect::<Result<_, _>>()?));
+            let branches = ["if", "then", "else"].map(|keyword| self.optional(keyword, keywords, scope));
+            kinds.push(Kind::Conditional(branches.into_iter().collect::<Result<_, _>>()?));
         }
         Ok(kinds)
     }
 
     fn union(
         &mut self,
+        keyword: &str,
         criterion: Criterion,
         values: &'a [Value],
         scope: &Scope,
     ) -> Result<Kind, InvalidSchema> {
         let mut parts = Vec::with_capacity(values.len());
-        for value in values {
-            let part = self.schema(value, scope)?;
+        for (index, value) in values.iter().enumerate() {
+            let part = self.child(&[keyword, &index.to_string()], value, scope)?;
             match &self.graph.node(part).kind {
                 // Confluent's translation of newer drafts takes such a part for several, in `anyOf` and `oneOf` as well.
                 Kind::Union(inner) if scope.draft.is_modern() && inner.is_implied => {
@@ -192,7 +218,7 @@ impl<'a> Builder<'a> {
 
     fn reference(&mut self, reference: &str, scope: &Scope) -> Result<Kind, InvalidSchema> {
         if let Some(place) = self.documents.resolve(reference, scope)? {
-            return Ok(Kind::Reference(self.target(place)));
+            return Ok(Kind::Reference(self.target(reference, place)));
         }
         let absolute = uri::resolve(&scope.base, reference);
         match absolute.contains("//json-schema.org/draft") || Draft::of_meta_schema(&absolute).is_some() {
@@ -243,7 +269,12 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn optional(&mut self, value: Option<&'a Value>, scope: &Scope) -> Result<Option<NodeId>, InvalidSchema> {
-        value.map(|value| self.schema(value, scope)).transpose()
+    fn optional(
+        &mut self,
+        keyword: &str,
+        keywords: &Keywords<'a>,
+        scope: &Scope,
+    ) -> Result<Option<NodeId>, InvalidSchema> {
+        keywords.get(keyword).map(|value| self.child(&[keyword], value, scope)).transpose()
     }
 }

@@ -93,8 +93,7 @@ impl<'a> Walk<'a> {
 
     fn model(&mut self, (at, rule): Side<'a>, name: &str) -> Model<'a> {
         for (pattern, id) in &rule.patterns {
-            // A pattern costs more than a step, and a long name again.
-            if self.budget.spend(8 + name.len() / 64) && self.patterns.find(pattern, name) {
+            if self.patterns.find(pattern, name, &mut self.budget) {
                 return Model::Covered(at.with(*id));
             }
         }

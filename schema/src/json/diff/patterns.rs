@@ -4,8 +4,14 @@ use std::collections::HashMap;
 
 use fancy_regex::{Regex, RegexBuilder};
 
-const MAX_STEPS: usize = 10_000;
+use super::matching::Budget;
+
+/// How often a search may go back, and how large a compiled pattern may be.
+const MAX_STEPS: usize = 2000;
 const MAX_COMPILED_BYTES: usize = 1 << 18;
+/// What it costs to compile a pattern, and to look for one.
+const COMPILE_STEPS: usize = 2000;
+const FIND_STEPS: usize = 50;
 
 /// The patterns that were used, compiled. One that this engine cannot compile, though Java's may, matches nothing.
 #[derive(Default)]
@@ -14,9 +20,15 @@ pub(super) struct Patterns {
 }
 
 impl Patterns {
-    /// Whether the pattern is found in `name`.
-    pub(super) fn find(&mut self, pattern: &str, name: &str) -> bool {
+    /// Whether the pattern is found in `name`, as far as the budget goes.
+    pub(super) fn find(&mut self, pattern: &str, name: &str, budget: &mut Budget) -> bool {
+        if !budget.spend(FIND_STEPS + name.len() / 64) {
+            return false;
+        }
         if !self.compiled.contains_key(pattern) {
+            if !budget.spend(COMPILE_STEPS) {
+                return false;
+            }
             self.compiled.insert(pattern.to_owned(), compile(pattern));
         }
         let compiled = self.compiled.get(pattern).and_then(Option::as_ref);
@@ -52,7 +64,7 @@ mod tests {
         ];
         let mut patterns = Patterns::default();
         for (pattern, name, expected) in cases {
-            assert_eq!(patterns.find(pattern, name), expected, "{pattern}");
+            assert_eq!(patterns.find(pattern, name, &mut Budget::new(100_000)), expected, "{pattern}");
         }
     }
 }
