@@ -189,7 +189,10 @@ impl<'a> Comparison<'a> {
     fn as_map(&self, side: usize, scopes: [Node; 2], of: &FieldType) -> FieldType {
         match of {
             FieldType::Named(name) if ScalarKind::of(name).is_none() => {
-                normal::map_entry(self.side(side), scopes[side], name).unwrap_or_else(|| of.clone())
+                let types = self.side(side);
+                let entry =
+                    types.find_type(scopes[side], name).and_then(|node| normal::map_entry(types, node));
+                entry.unwrap_or_else(|| of.clone())
             }
             of => of.clone(),
         }

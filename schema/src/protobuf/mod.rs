@@ -18,6 +18,8 @@ mod compile;
 mod descriptor;
 mod difference;
 mod element;
+#[cfg(test)]
+mod hostile_tests;
 mod known;
 mod normal;
 mod options;

@@ -6,21 +6,19 @@ use super::element::{Extend, FieldType, Label, OptionElement, ScalarKind, Value}
 use super::types::{Declared, Node, ROOT, Types};
 use crate::InvalidSchema;
 
-/// Values of one option that were written in several.
-const MAX_MERGED: usize = 1024;
-
 pub fn type_name(types: &Types<'_>, scope: Node, name: &str) -> Result<String, InvalidSchema> {
-    match types.find_type(scope, name) {
-        Some(node) => Ok(format!(".{}", types.full_name(node))),
-        None => Err(InvalidSchema(format!("Could not resolve type: {name}"))),
-    }
+    Ok(format!(".{}", types.full_name(find(types, scope, name)?)))
+}
+
+fn find(types: &Types<'_>, scope: Node, name: &str) -> Result<Node, InvalidSchema> {
+    types.find_type(scope, name).ok_or_else(|| InvalidSchema(format!("Could not resolve type: {name}")))
 }
 
 pub fn field_type(types: &Types<'_>, scope: Node, of: &FieldType) -> Result<FieldType, InvalidSchema> {
     let of = match of {
         FieldType::Named(name) if ScalarKind::of(name).is_none() => {
-            let full_name = type_name(types, scope, name)?;
-            map_entry(types, scope, &full_name).unwrap_or(FieldType::Named(full_name))
+            let node = find(types, scope, name)?;
+            map_entry(types, node).unwrap_or_else(|| FieldType::Named(format!(".{}", types.full_name(node))))
         }
         of => of.clone(),
     };
@@ -37,8 +35,8 @@ pub fn field_type(types: &Types<'_>, scope: Node, of: &FieldType) -> Result<Fiel
 }
 
 /// The map that a message stands for where the schema came as a descriptor.
-pub fn map_entry(types: &Types<'_>, scope: Node, name: &str) -> Option<FieldType> {
-    match types.declared(types.find_type(scope, name)?)? {
+pub fn map_entry(types: &Types<'_>, node: Node) -> Option<FieldType> {
+    match types.declared(node)? {
         Declared::Message(message) => message.map_entry(),
         Declared::Enum => None,
     }
@@ -63,15 +61,12 @@ pub fn options(types: &Types<'_>, scope: Node, options: &[OptionElement]) -> Vec
     let mut options: Vec<OptionElement> =
         options.iter().map(|option| full_option(types, scope, option)).collect();
     options.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut merged: Vec<OptionElement> = Vec::new();
-    for option in options {
-        let extension = types.find_extension(ROOT, &option.name).and_then(|node| types.extension(node));
-        let is_repeated = extension.is_none_or(|field| field.label == Some(Label::Repeated));
-        match merged.last_mut() {
-            Some(last) if last.name == option.name && !is_repeated && has_room(&last.value) => {
-                merge(last, option)
-            }
-            _ => merged.push(option),
+    let mut merged = Vec::new();
+    for same in options.chunk_by(|a, b| a.name == b.name) {
+        let extension = types.find_extension(ROOT, &same[0].name).and_then(|node| types.extension(node));
+        match extension {
+            Some(field) if field.label != Some(Label::Repeated) => merged.extend(merge(same)),
+            _ => merged.extend_from_slice(same),
         }
     }
     merged
@@ -81,7 +76,7 @@ fn full_option(types: &Types<'_>, scope: Node, option: &OptionElement) -> Option
     let node = option.is_custom.then(|| types.find_extension(scope, &option.name)).flatten();
     match node {
         Some(node) => {
-            let name = types.full_name(node);
+            let name = types.full_name(node).to_owned();
             as_map(OptionElement { name, is_custom: true, value: option.value.clone() })
         }
         None => option.clone(),
@@ -98,40 +93,51 @@ fn as_map(option: OptionElement) -> OptionElement {
     option
 }
 
-/// So that merging stays cheap, whatever the number of options.
-fn has_room(value: &Value) -> bool {
-    match value {
-        Value::Map(map) => {
-            let values =
-                map.iter().map(|(_, value)| if let Value::List(values) = value { values.len() } else { 1 });
-            values.sum::<usize>() < MAX_MERGED
-        }
-        _ => true,
+/// One option of several. Fields that are said more than once become lists; what is no message is replaced.
+fn merge(options: &[OptionElement]) -> Option<OptionElement> {
+    let last = options.last()?;
+    // Only what follows the last that is no message counts, and that itself if nothing does.
+    let maps = options.iter().rev().take_while(|option| matches!(option.value, Value::Map(_))).count();
+    let maps = &options[options.len() - maps..];
+    if maps.len() < 2 {
+        return Some(last.clone());
     }
+    let mut fields: Vec<(String, Value)> = Vec::new();
+    let mut places = HashMap::new();
+    let mut known: Vec<Option<HashSet<Value>>> = Vec::new();
+    for option in maps {
+        let Value::Map(map) = &option.value else { continue };
+        for (name, value) in map {
+            let place = *places.entry(name).or_insert(fields.len());
+            if place == fields.len() {
+                fields.push((name.clone(), value.clone()));
+                known.push(None);
+                continue;
+            }
+            let first = std::mem::replace(&mut fields[place].1, Value::List(Vec::new()));
+            let mut list = Vec::new();
+            let known = known[place].get_or_insert_default();
+            // Once it is a list of this kind its values are known.
+            match known.is_empty() {
+                true => add_new(&mut list, known, first),
+                false => list = values(first),
+            }
+            add_new(&mut list, known, value.clone());
+            fields[place].1 = Value::List(list);
+        }
+    }
+    Some(OptionElement { value: Value::Map(fields), ..last.clone() })
 }
 
-/// Fields that both have become lists. What is no message is replaced.
-fn merge(first: &mut OptionElement, then: OptionElement) {
-    let (Value::Map(map), Value::Map(fields)) = (&mut first.value, &then.value) else {
-        *first = then;
-        return;
-    };
-    for (name, value) in fields {
-        match map.iter_mut().find(|(known, _)| known == name) {
-            Some((_, known)) => *known = Value::List(union(known, value)),
-            None => map.push((name.clone(), value.clone())),
-        }
-    }
+fn add_new(list: &mut Vec<Value>, known: &mut HashSet<Value>, of: Value) {
+    list.extend(values(of).into_iter().filter(|value| known.insert(value.clone())));
 }
 
-fn union(first: &Value, then: &Value) -> Vec<Value> {
-    let list = |of: &Value| match of {
-        Value::List(values) => values.clone(),
-        value => vec![value.clone()],
-    };
-    let mut known = HashSet::new();
-    let values = list(first).into_iter().chain(list(then));
-    values.filter(|value| known.insert(value.clone())).collect()
+fn values(of: Value) -> Vec<Value> {
+    match of {
+        Value::List(values) => values,
+        value => vec![value],
+    }
 }
 
 /// Sorted, without empty lists, extensions by their full names.

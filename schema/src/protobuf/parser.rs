@@ -1,7 +1,7 @@
 //! From text to a [`File`]. Takes what Square's Wire takes, since Confluent's registry parses with it: it checks the grammar
 //! and little else, so that schemas that were registered there can be read.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::element::{
     Constant, Enum, Extend, Field, FieldType, File, Group, Label, MAX_TAG, Message, OneOf, OptionElement,
@@ -60,7 +60,7 @@ struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn file(&mut self) -> Result<File, InvalidSchema> {
         let mut file = File::default();
-        let (mut types, mut services) = (HashSet::new(), HashSet::new());
+        let (mut types, mut services) = (HashMap::new(), HashMap::new());
         let mut index = 0;
         while !self.reader.is_exhausted()? {
             let at = self.reader.position()?;
@@ -88,10 +88,19 @@ impl<'a> Parser<'a> {
         Ok(file)
     }
 
-    fn check_new(&self, at: usize, known: &mut HashSet<String>, name: &str) -> Result<(), InvalidSchema> {
-        match known.insert(name.to_owned()) {
-            true => Ok(()),
-            false => Err(self.reader.error_at(at, &format!("{name} is already defined"))),
+    fn check_new(
+        &self,
+        at: usize,
+        known: &mut HashMap<String, usize>,
+        name: &str,
+    ) -> Result<(), InvalidSchema> {
+        match known.insert(name.to_owned(), at) {
+            None => Ok(()),
+            Some(first) => {
+                let [here, first] = [at, first].map(|at| self.reader.location(at));
+                let what = format!("{name} ({here}) is already defined at {first}");
+                Err(InvalidSchema(format!("Could not parse Protobuf - {what}")))
+            }
         }
     }
 

@@ -40,10 +40,14 @@ impl<'a> Reader<'a> {
     }
 
     pub fn require(&mut self, byte: u8) -> Result<(), InvalidSchema> {
-        match self.take(byte)? {
-            true => Ok(()),
-            false => Err(self.error(&format!("expected '{}'", byte as char))),
+        let next = self.peek()?;
+        if next == byte {
+            self.at += 1;
+            return Ok(());
         }
+        let next = self.text[self.at..].chars().next().unwrap_or_default();
+        Err(self
+            .error_at(self.at + next.len_utf8(), &format!("expected '{}' but was '{next}'", byte as char)))
     }
 
     /// A word: letters, digits and `_-.`.
@@ -83,7 +87,10 @@ impl<'a> Reader<'a> {
 
     pub fn check_field_name(&self, word: &str, start: usize) -> Result<(), InvalidSchema> {
         match word.starts_with(|c: char| c.is_ascii_digit()) {
-            true => Err(self.error_at(start, "field and constant names cannot start with a digit")),
+            true => {
+                Err(self
+                    .error_at(start.saturating_sub(1), "field and constant names cannot start with a digit"))
+            }
             false => Ok(()),
         }
     }
@@ -211,10 +218,15 @@ impl<'a> Reader<'a> {
     }
 
     pub fn error_at(&self, at: usize, what: &str) -> InvalidSchema {
+        InvalidSchema(format!("Could not parse Protobuf - Syntax error in {}: {what}", self.location(at)))
+    }
+
+    /// Line and column, from 1.
+    pub fn location(&self, at: usize) -> String {
         let before = &self.bytes()[..at];
         let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         let column = at - line_start + 1;
-        InvalidSchema(format!("Could not parse Protobuf - Syntax error in :{line}:{column}: {what}"))
+        format!(":{line}:{column}")
     }
 }

@@ -1,6 +1,7 @@
 //! Names: what a file and all that it imports declare, as a tree from the packages down, and the looking up of a name from
 //! a scope outwards. A lookup costs a step for each scope and not a copy of its name.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use super::element::{Extend, Field, File, Message, Type};
@@ -33,6 +34,7 @@ struct Entry<'a> {
     nested: Vec<Node>,
     package: Node,
     is_local: bool,
+    full_name: OnceCell<String>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -173,8 +175,8 @@ impl<'a> Types<'a> {
         self.path(node, self.nodes[node].package)
     }
 
-    pub fn full_name(&self, node: Node) -> String {
-        self.path(node, ROOT).join(".")
+    pub fn full_name(&self, node: Node) -> &str {
+        self.nodes[node].full_name.get_or_init(|| self.path(node, ROOT).join("."))
     }
 
     fn path(&self, node: Node, above: Node) -> Vec<&'a str> {
@@ -212,6 +214,7 @@ impl<'a> Entry<'a> {
             nested: Vec::new(),
             package: place.package,
             is_local: place.is_local,
+            full_name: OnceCell::new(),
         }
     }
 }
