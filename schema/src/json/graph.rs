@@ -69,8 +69,12 @@ pub(super) enum Criterion {
 }
 
 /// Numbers of the JSON text as it was written.
+///
+/// `is_typed` of this rule and the next ones: `type` says so, and other values are not valid. Nothing compares that, but in a union,
+/// alternatives that differ in it are two.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct NumberRule {
+    pub(super) is_typed: bool,
     pub(super) requires_integer: bool,
     pub(super) minimum: Option<String>,
     pub(super) maximum: Option<String>,
@@ -81,6 +85,7 @@ pub(super) struct NumberRule {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct StringRule {
+    pub(super) is_typed: bool,
     pub(super) min_length: Option<i64>,
     pub(super) max_length: Option<i64>,
     pub(super) pattern: Option<String>,
@@ -97,6 +102,7 @@ pub(super) enum Additional {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct ArrayRule {
+    pub(super) is_typed: bool,
     pub(super) all_items: Option<NodeId>,
     pub(super) tuple: Vec<NodeId>,
     pub(super) additional: Additional,
@@ -111,6 +117,7 @@ pub(super) struct ArrayRule {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct ObjectRule {
+    pub(super) is_typed: bool,
     pub(super) properties: BTreeMap<String, NodeId>,
     pub(super) required: BTreeSet<String>,
     pub(super) patterns: Vec<(String, NodeId)>,

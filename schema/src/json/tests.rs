@@ -250,3 +250,22 @@ fn differences_are_told_in_confluents_words() {
         assert_eq!(incompatibilities(&parse(&new), &parse(&old), FORWARD).last(), Some(&line));
     }
 }
+
+#[test]
+fn the_deepest_nesting_fits_the_stack() {
+    let nested = |wrap: &dyn Fn(Value) -> Value, levels: usize| {
+        (0..levels).fold(json!({ "type": "string" }), |inner, _| wrap(inner))
+    };
+    let wraps: [&dyn Fn(Value) -> Value; 4] = [
+        &|inner| json!({ "not": inner }),
+        &|inner| json!({ "items": inner }),
+        &|inner| json!({ "properties": { "a": inner } }),
+        &|inner| json!({ "anyOf": [inner] }),
+    ];
+    for (index, wrap) in wraps.into_iter().enumerate() {
+        let levels = if index < 2 { 126 } else { 63 };
+        let schema = nested(wrap, levels);
+        assert_eq!(backward(&schema, &schema), Vec::<String>::new());
+        assert!(Schema::parse(&nested(wrap, levels + 2).to_string(), &[]).is_err());
+    }
+}

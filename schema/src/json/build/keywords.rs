@@ -64,9 +64,10 @@ const RULES: [&str; 49] = [
     "$recursiveAnchor",
 ];
 
-/// A hash of what a schema says beside its rules; 0 when that is nothing.
-pub(super) fn label(members: &Map<String, Value>) -> u64 {
-    let labels = members.iter().filter(|(name, _)| !RULES.contains(&name.as_str()));
+/// A hash of what a schema says beside its rules; 0 when that is nothing. Since 2019-09 a format is not even that.
+pub(super) fn label(members: &Map<String, Value>, draft: Draft) -> u64 {
+    let is_label = |name: &str| !RULES.contains(&name) || (name == "format" && !draft.is_modern());
+    let labels = members.iter().filter(|(name, _)| is_label(name));
     let hashes = labels.map(|label| {
         let mut hasher = DefaultHasher::new();
         label.hash(&mut hasher);
@@ -106,16 +107,21 @@ pub(super) fn string_set(keyword: &str, value: &Value) -> Result<BTreeSet<String
 
 /// The schema of a type that `type` names, with those of the rules that are for it.
 pub(super) fn kind_of_type(name: &str, rules: &Rules) -> Result<Kind, InvalidSchema> {
-    let number =
-        |requires_integer| NumberRule { requires_integer, ..rules.number.clone().unwrap_or_default() };
     Ok(match name {
-        "string" => Kind::String(rules.string.clone().unwrap_or_default()),
-        "integer" => Kind::Number(number(true)),
-        "number" => Kind::Number(number(false)),
+        "string" => Kind::String(StringRule { is_typed: true, ..rules.string.clone().unwrap_or_default() }),
+        "integer" | "number" => Kind::Number(NumberRule {
+            is_typed: true,
+            requires_integer: name == "integer",
+            ..rules.number.clone().unwrap_or_default()
+        }),
         "boolean" => Kind::Boolean,
         "null" => Kind::Null,
-        "array" => Kind::Array(rules.array.clone().unwrap_or_default()),
-        "object" => Kind::Object(rules.object.clone().unwrap_or_default()),
+        "array" => {
+            Kind::Array(Box::new(ArrayRule { is_typed: true, ..*rules.array.clone().unwrap_or_default() }))
+        }
+        "object" => {
+            Kind::Object(Box::new(ObjectRule { is_typed: true, ..*rules.object.clone().unwrap_or_default() }))
+        }
         other => return Err(super::invalid(&format!("unknown type: [{other}]"))),
     })
 }
@@ -194,6 +200,7 @@ impl<'a> Keywords<'a> {
         let pattern = self.string("pattern")?;
         pattern.map_or(Ok(()), check_pattern)?;
         Ok(Some(StringRule {
+            is_typed: false,
             min_length: self.integer("minLength")?,
             max_length: self.integer("maxLength")?,
             pattern: pattern.map(str::to_owned),

@@ -100,7 +100,8 @@ impl<'a> Builder<'a> {
 
     fn schema(&mut self, value: &'a Value, outer: &Scope) -> Result<NodeId, InvalidSchema> {
         let node = match value {
-            Value::Bool(true) => Node::from(Kind::Any),
+            // It allows what `{}` does, but in a union it is another alternative.
+            Value::Bool(true) => Node { label: 1, ..Node::from(Kind::Any) },
             Value::Bool(false) => Node::from(Kind::Nothing),
             Value::Object(members) => self.object_schema(members, &outer.within(value)?)?,
             other => {
@@ -145,7 +146,7 @@ impl<'a> Builder<'a> {
             kind,
             has_default: members.get("default").is_some_and(|value| !is_modern || !value.is_null()),
             is_connect_bytes: members.get("connect.type").and_then(Value::as_str) == Some("bytes"),
-            label: label(members),
+            label: label(members, scope.draft),
         })
     }
 
