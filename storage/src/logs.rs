@@ -182,7 +182,7 @@ impl Logs {
     pub fn find(&self, id: &LogId) -> Result<Option<usize>, StorageError> {
         match &self.shared.engine {
             Engine::Memory => Ok(None),
-            Engine::Local(engine) => engine.find(id),
+            Engine::Local(engine) => Ok(engine.find(id)?.map(|(at, _)| at)),
         }
     }
 

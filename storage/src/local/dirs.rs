@@ -153,15 +153,11 @@ impl Dir {
         }
     }
 
-    /// Whether the files may still know a log of this name that is gone.
-    pub fn has_forgotten(&self, name: &str) -> bool {
-        self.state().forgotten.contains(name)
-    }
-
     /// Another log of this name begins: what the files say of an earlier one must not be taken for its own after a crash.
     pub fn begin(&self, name: &str, disk: &dyn Disk) -> Result<(), StorageError> {
         self.forget(name);
-        if self.has_forgotten(name) { self.write_checkpoints(disk) } else { Ok(()) }
+        let may_be_known = self.state().forgotten.contains(name);
+        if may_be_known { self.write_checkpoints(disk) } else { Ok(()) }
     }
 
     /// The next start may believe what it finds.

@@ -154,8 +154,7 @@ impl LocalEngine {
     pub fn open_log(&self, id: &LogId, options: &LogOptions) -> Result<Opened, StorageError> {
         let (home, exists) = self.place(id)?;
         let (dir, name) = (&self.dirs[home], id.dir_name());
-        // An earlier topic of the name may have had its directory, and nothing in it that says so.
-        if !exists || dir.has_forgotten(&name) {
+        if !exists {
             dir.begin(&name, self.files.disk())?;
         }
         let (checkpoint, cleaned_to) = {
@@ -221,8 +220,8 @@ impl LocalEngine {
         if let Home::In(at) = home {
             self.dirs.get(at).ok_or_else(|| lost(id))?.check()?;
         }
-        if let Some(at) = self.find(id)? {
-            return Ok((at, true));
+        if let Some(found) = self.find(id)? {
+            return Ok(found);
         }
         self.look_for_dirs_of(&id.dir_name())?;
         match home {
@@ -248,8 +247,9 @@ impl LocalEngine {
         Ok(())
     }
 
-    /// The directory in which the log is.
-    pub fn find(&self, id: &LogId) -> Result<Option<usize>, StorageError> {
+    /// The directory in which the log is, and whether it is there. What a power cut has left without its files may be an
+    /// earlier topic's of the name, and is as good as nothing.
+    pub fn find(&self, id: &LogId) -> Result<Option<(usize, bool)>, StorageError> {
         let (disk, name) = (self.files.disk(), id.dir_name());
         let (mut found, mut without_id, mut empty) = (None, None, Vec::new());
         for (at, dir) in self.dirs.iter().enumerate().filter(|(_, dir)| !dir.health.is_offline()) {
@@ -259,7 +259,7 @@ impl LocalEngine {
                 Some(topic_id) if topic_id == id.topic_id => found = Some(at),
                 Some(topic_id) => self.make_way(dir, &name, topic_id)?,
                 None => match disk.list(&path) {
-                    Ok(names) if names.is_empty() => empty.push(at),
+                    Ok(names) if names.iter().all(|name| name.ends_with(".tmp")) => empty.push(at),
                     Ok(_) => without_id = without_id.or(Some(at)),
                     Err(_) => {}
                 },
@@ -268,13 +268,13 @@ impl LocalEngine {
                 break;
             }
         }
-        let found = found.or(without_id).or(empty.first().copied());
-        // A power cut may leave the directory of an earlier topic of the name without its files.
-        for at in empty.into_iter().filter(|at| found != Some(*at)) {
+        let found = found.or(without_id);
+        let home = found.or(empty.first().copied());
+        for at in empty.into_iter().filter(|at| home != Some(*at)) {
             let path = self.dirs[at].path.join(&name);
             disk.remove_dir(&path).map_err(|error| StorageError::io("remove", &path, error))?;
         }
-        Ok(found)
+        Ok(home.map(|at| (at, found.is_some())))
     }
 
     /// Does on the caller's thread what else goes on in the background.

@@ -80,26 +80,17 @@ impl Log {
     /// Drops what retention.ms and retention.bytes no longer keep, as far as `upper_offset` (the high watermark).
     /// Returns the start.
     pub fn apply_retention(&self, now_ms: i64, upper_offset: i64) -> Result<i64, StorageError> {
-        let (start, has_moved) = self.with(|log, options| {
+        let (outcome, has_moved) = self.with(|log, options| {
             let before = log.start_offset;
-            if let Some(keep_from) = log.retained_from(options, now_ms, upper_offset)? {
-                if keep_from > log.start_offset {
-                    log.advance_start(keep_from, options, now_ms, &self.id)?;
-                }
-                // The last extent goes too, once all of it is too old.
-                if keep_from == log.end_offset {
-                    log.note_producers(keep_from, &self.id);
-                    log.store.set_start(keep_from, options, now_ms)?;
-                }
-            }
+            let outcome = log.retain(options, now_ms, upper_offset, &self.id).map(|()| log.start_offset);
             log.producers.expire(now_ms, options.producer_id_expiration_ms);
             log.verifications.expire(now_ms, options.producer_id_expiration_ms);
-            Ok((log.start_offset, log.start_offset > before))
+            Ok((outcome, log.start_offset > before))
         })?;
         if has_moved {
-            self.shared.starts_moved(&self.id);
+            self.shared.starts_moved(&self.id); // also when what follows has failed
         }
-        Ok(start)
+        outcome
     }
 
     /// When retention has to look at the log again, if nobody writes to it until then.
@@ -264,6 +255,25 @@ impl OpenLog {
         self.start_offset = offset;
         if self.epochs.truncate_from_start(offset) {
             warn(id, self.store.note(Note::Epochs(&self.epochs.encode())));
+        }
+        Ok(())
+    }
+
+    fn retain(
+        &mut self,
+        options: &LogOptions,
+        now_ms: i64,
+        upper_offset: i64,
+        id: &LogId,
+    ) -> Result<(), StorageError> {
+        let Some(keep_from) = self.retained_from(options, now_ms, upper_offset)? else { return Ok(()) };
+        if keep_from > self.start_offset {
+            self.advance_start(keep_from, options, now_ms, id)?;
+        }
+        // The last extent goes too, once all of it is too old.
+        if keep_from == self.end_offset {
+            self.note_producers(keep_from, id);
+            self.store.set_start(keep_from, options, now_ms)?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::simulated_disk::{Fault, Left, SimulatedDisk};
 use super::{NOW, Promised, RECORDS_PER_BATCH, append, check, log, log_with, logs, run};
-use crate::{AbortedTransaction, AppendContext, Beginning, Log, LogId, LogOptions, Logs, Origin};
+use crate::{AbortedTransaction, AppendContext, Beginning, Log, LogId, LogOptions, Origin};
 
 #[test]
 fn an_index_entry_behind_the_last_batch_hides_none() {
@@ -113,30 +113,29 @@ fn a_start_that_is_cut_short_leaves_what_the_indexes_said_of_flushed_batches() {
     }
 }
 
+/// A directory of the name says nothing without its files, and what could not be written at once is tried again.
 #[test]
 fn what_a_deleted_topic_has_left_says_nothing_of_the_next_one_of_its_name() {
-    for at in 0..20 {
+    for (at, left) in (0..20).flat_map(|at| ["", "/partition.metadata.tmp"].map(|left| (at, left))) {
         let disk = SimulatedDisk::default();
         disk.world().put_dir(Path::new("/data"));
         disk.world().put_dir(Path::new("/data/t-0"));
+        if !left.is_empty() {
+            disk.world().put(Path::new(&format!("/data/t-0{left}")), b"version".to_vec());
+        }
         disk.world().put(Path::new("/data/log-start-offset-checkpoint"), b"0\n1\nt 0 4\n".to_vec());
         let logs = logs(&disk).unwrap();
-        let first = log(&logs);
-        assert_eq!(first.start_offset().unwrap(), 4);
-        logs.delete(&"t".into(), first.id().topic_id, 0..1, NOW);
-        let id = LogId { topic_id: Uuid::from_u128(8), ..first.id().clone() };
-        let next = |logs: &Logs| logs.log(&id, &Arc::new(LogOptions::default()));
         if at > 0 {
             let at = disk.world().operations + at;
             disk.world().fault = Some((at..=at, Fault::Error));
         }
         let mut appended = 0;
         for _ in 0..4 {
-            appended += i64::from(append(&next(&logs), appended * RECORDS_PER_BATCH).is_ok());
+            appended += i64::from(append(&log(&logs), appended * RECORDS_PER_BATCH).is_ok());
         }
         assert!(appended > 1, "an error at {at}");
         let logs = self::logs(&disk.after_crash(Left::All)).unwrap();
-        let bounds = next(&logs).bounds().unwrap();
+        let bounds = log(&logs).bounds().unwrap();
         assert_eq!((bounds.start_offset, bounds.end_offset), (0, appended * RECORDS_PER_BATCH), "{at}");
     }
 }
@@ -162,4 +161,28 @@ fn a_removed_directory_does_not_come_back_empty_at_a_power_cut() {
             assert_eq!(next.start_offset().unwrap(), 0, "a crash at {at}, seed {seed}");
         }
     }
+}
+
+#[test]
+fn a_start_that_retention_has_moved_is_noted_when_the_rest_of_it_fails() {
+    let mut moved = 0;
+    for at in 1..25 {
+        let disk = SimulatedDisk::default();
+        let logs = logs(&disk).unwrap();
+        let options = LogOptions { retention_ms: 1000, ..LogOptions::default() };
+        let log = log_with(&logs, &options);
+        append(&log, 0).unwrap();
+        let later_ms = NOW + 1_000_000;
+        logs.checkpoint(later_ms).unwrap(); // nobody has written to it for long
+        let operations = disk.world().operations + at;
+        disk.world().fault = Some((operations..=operations, Fault::Error));
+        let retained = log.apply_retention(later_ms, RECORDS_PER_BATCH);
+        disk.world().fault = None;
+        let start = log.start_offset().unwrap();
+        moved += i32::from(retained.is_err() && start > 0);
+        logs.checkpoint(later_ms).unwrap();
+        let again = self::logs(&disk.after_crash(Left::All)).unwrap();
+        assert_eq!(log_with(&again, &options).start_offset().unwrap(), start, "an error at {at}");
+    }
+    assert!(moved > 0);
 }

@@ -24,7 +24,10 @@ impl Run {
         self.ledgers[at].was_compacted = true;
         let (log, now_ms) = (self.log(at), self.now_ms);
         match log.last_stable_offset() {
-            Ok(stable) => self.ledgers[at].in_flux_below = stable,
+            Ok(stable) => {
+                let ledger = &mut self.ledgers[at];
+                (ledger.in_flux_below, ledger.in_flux_since_ms) = (stable, now_ms);
+            }
             Err(error) => return self.accept(&error),
         }
         let id = self.ledgers[at].id.clone();

@@ -125,6 +125,8 @@ pub(super) struct Ledger {
     pub start_maybe: i64,
     /// Before it a compaction that did not end may or may not have removed records.
     pub in_flux_below: i64,
+    /// When it began.
+    pub in_flux_since_ms: i64,
     /// What compaction did before it nobody could see, since the start was there; a crash may bring it back.
     pub unsure_below: i64,
     /// Batches before it may not have been on the disk at the last restart.
@@ -154,6 +156,7 @@ impl Ledger {
             maybe: Vec::new(),
             start_maybe: 0,
             in_flux_below: 0,
+            in_flux_since_ms: 0,
             unsure_below: 0,
             on_disk_from: 0,
             known_from: 0,

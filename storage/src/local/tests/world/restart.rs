@@ -82,7 +82,8 @@ impl Run {
             // A snapshot of producers that could not be written is no reason to keep what is to be deleted.
             self.ledgers[at].go_on(&log, is_whole, is_whole && !self.setting.has_faults);
             if self.ledgers[at].in_flux_below > 0 {
-                self.ledgers[at].take_compacted(&log, None, self.now_ms);
+                let since_ms = self.ledgers[at].in_flux_since_ms;
+                self.ledgers[at].take_compacted(&log, None, since_ms);
             }
         }
         for at in 0..self.ledgers.len() {
@@ -109,6 +110,9 @@ impl Ledger {
         let possible = self.maybe.last().map_or(self.end, |last| last.last_offset + 1);
         assert!((promised..=possible).contains(&end), "{end}, not {promised} to {possible}");
         let latest_start = self.start.max(self.start_maybe);
+        // Of a log that never had anything on the disk nothing need be left, its start neither.
+        let is_lost = !is_whole && self.flushed == 0 && end == 0;
+        self.checkpointed_start = if is_lost { 0 } else { self.checkpointed_start };
         assert!(
             (self.checkpointed_start..=latest_start).contains(&start),
             "starts at {start}, not {} to {latest_start}",
