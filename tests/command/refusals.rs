@@ -52,6 +52,35 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
+fn what_the_registry_was_asked_for_must_be_there() {
+    let dir = Dir::new("registry");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let listen = "--listen=127.0.0.1:0";
+    check(&dir, &[listen, "--registry", &address], &[], 1, &["schema registry", &address, "in use"]);
+    check(&dir, &[listen, "--registry=nowhere"], &[], 1, &["schema.registry.listeners", "http://HOST:PORT"]);
+    let of_users =
+        [("SCHEMA_REGISTRY_AUTHENTICATION_METHOD", "BASIC"), ("SCHEMA_REGISTRY_USERS_FILE", "users")];
+    check(&dir, &[listen], &of_users, 1, &["schema registry", "users", "No such file"]);
+    std::fs::write(dir.path().join("users"), "a: CRYPT:x").unwrap();
+    check(&dir, &[listen], &of_users, 1, &["users", "line 1", "MD5"]);
+    check(
+        &dir,
+        &[listen],
+        &[("SCHEMA_REGISTRY_SSL_KEYSTORE_LOCATION", "users")],
+        1,
+        &["schema registry", "users", "PEM"],
+    );
+    check(
+        &dir,
+        &[listen, "--override=schema.registry.schema.compatibility.level=some"],
+        &[],
+        1,
+        &["--override", "schema.registry.schema.compatibility.level", "full_transitive"],
+    );
+}
+
+#[test]
 fn a_data_directory_in_use_is_named() {
     let dir = Dir::new("lock");
     let args = ["--listen=127.0.0.1:0", "--data=here"];

@@ -1,6 +1,7 @@
 //! `ottla serve`: what it says, where it listens, what it tells whom.
 
-use std::net::{Ipv6Addr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{Ipv6Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 
 use super::client::Client;
@@ -153,13 +154,51 @@ fn topics_of_the_environment_are_there_when_it_is_ready() {
 }
 
 #[test]
+fn the_schema_registry_is_beside_the_broker() {
+    let dir = Dir::new("registry");
+    let mut ottla = Ottla::serve(&dir, &["--memory", ANY_PORT], &[]);
+    let line = ottla.wait_for("schema registry on ");
+    let address = line.split_once("schema registry on ").unwrap().1.strip_suffix(" (http)").unwrap();
+    assert_eq!(get(address, "/subjects"), "[]");
+    ottla.stop();
+    let mut ottla = Ottla::serve(&dir, &["--memory", ANY_PORT, "--no-registry"], &[]);
+    assert!(ottla.said("schema registry").is_none());
+    ottla.stop();
+}
+
+/// An address of this test's own, whose ports nobody else takes.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_broker_goes_on_without_a_registry_that_nobody_asked_for() {
+    let dir = Dir::new("no-registry");
+    let listen = "--listen=127.81.81.81:9092";
+    let mut first = Ottla::serve(&dir, &["--memory", listen], &[]);
+    first.wait_for("schema registry on 127.81.81.81:8081 (http)");
+    let again = "--listen=127.81.81.81:9093";
+    let mut second = Ottla::serve(&dir, &["--memory", again], &[]);
+    let line = second.wait_for("goes on without a schema registry");
+    assert!(line.contains("WARN") && line.contains("127.81.81.81:8081") && line.contains("in use"), "{line}");
+    second.stop();
+    first.stop();
+}
+
+/// The body of an answer to a GET.
+fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+#[test]
 fn version_and_help() {
     let dir = Dir::new("help");
     let version = format!("ottla {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(run(&dir, &["version"], &[]), (Some(0), version, String::new()));
     let (code, help, _) = run(&dir, &["help"], &[]);
     assert_eq!(code, Some(0));
-    for word in ["serve", "health", "--config", "--override", "--memory", "KAFKA_"] {
+    for word in ["serve", "health", "--config", "--override", "--memory", "--no-registry", "KAFKA_"] {
         assert!(help.contains(word), "{word}");
     }
 }
