@@ -13,6 +13,8 @@ SHAPES = {
     "ottla": ((1000, 1000), (100_000, 10)),
     "kafka": ((1000, 10), (5000, 10)),
 }
+# Of so many partitions the end offsets are asked for, a thousand in each request.
+OFFSETS_ASKED = 100_000
 # So many partitions are written to in turn.
 WRITTEN = 100_000
 WRITTEN_AT_ONCE = 100
@@ -43,6 +45,9 @@ def shape(broker, figures, label, topics, partitions):
     found, _ = franz(broker, "many-describe")
     figures[f"{label}: described by paging, s"] = found["paged seconds"]
     figures[f"{label}: all metadata in one answer, s"] = found["metadata seconds"]
+    asked = min(topics * partitions, OFFSETS_ASKED)
+    found, _ = franz(broker, "many-offsets", asked // partitions, partitions, 1000)
+    figures[f"{label}: the ends of {asked:,}, which nobody has used, s"] = found["offsets seconds"]
     figures[f"{label}: clean stop, s"] = stopped(broker)
     figures[f"{label}: first produce after it, s"] = f"{restarted(broker):.2f}"
     broker.kill9()
