@@ -1,4 +1,4 @@
-//! The seven modes: which earlier versions a schema is held against, and in which direction.
+//! The seven modes: which earlier versions a schema is held against, and in which direction; and the policies: how strictly.
 
 use std::fmt;
 use std::str::FromStr;
@@ -61,6 +61,26 @@ impl FromStr for Mode {
     }
 }
 
+/// `compatibilityPolicy` of a subject. Only JSON Schemas can be compared leniently: what an open object takes is then nobody's loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Policy {
+    #[default]
+    Strict,
+    Lenient,
+}
+
+impl FromStr for Policy {
+    type Err = InvalidSchema;
+
+    fn from_str(name: &str) -> Result<Self, InvalidSchema> {
+        match name {
+            _ if name.eq_ignore_ascii_case("STRICT") => Ok(Self::Strict),
+            _ if name.eq_ignore_ascii_case("LENIENT") => Ok(Self::Lenient),
+            _ => Err(InvalidSchema(format!("{name} is no compatibility policy"))),
+        }
+    }
+}
+
 /// An earlier version of a subject.
 #[derive(Debug)]
 pub struct Earlier<'a> {
@@ -73,13 +93,13 @@ const MAX_SHOWN: usize = 10 * 1024;
 
 /// What is wrong with `new` after these versions, which come oldest first: Confluent's lines, with the newest version that it
 /// does not go with; empty when it may follow.
-pub fn check(new: &ParsedSchema, earlier: &[Earlier<'_>], mode: Mode) -> Vec<String> {
+pub fn check(new: &ParsedSchema, earlier: &[Earlier<'_>], mode: Mode, policy: Policy) -> Vec<String> {
     let held = match mode.is_transitive() {
         true => earlier,
         false => &earlier[earlier.len().saturating_sub(1)..],
     };
     for old in held.iter().rev() {
-        let lines = lines(new, old, mode);
+        let lines = lines(new, old, mode, policy);
         if !lines.is_empty() {
             return lines;
         }
@@ -87,7 +107,7 @@ pub fn check(new: &ParsedSchema, earlier: &[Earlier<'_>], mode: Mode) -> Vec<Str
     Vec::new()
 }
 
-fn lines(new: &ParsedSchema, old: &Earlier<'_>, mode: Mode) -> Vec<String> {
+fn lines(new: &ParsedSchema, old: &Earlier<'_>, mode: Mode, policy: Policy) -> Vec<String> {
     if mode == Mode::None {
         return Vec::new();
     }
@@ -96,11 +116,11 @@ fn lines(new: &ParsedSchema, old: &Earlier<'_>, mode: Mode) -> Vec<String> {
     }
     let mut lines = Vec::new();
     if mode.is_forward() {
-        lines.extend(old.schema.incompatibilities(new, FORWARD));
+        lines.extend(old.schema.incompatibilities(new, policy, FORWARD));
     }
     let mut is_shown = !lines.is_empty();
     if mode.is_backward() {
-        let backward = new.incompatibilities(old.schema, BACKWARD);
+        let backward = new.incompatibilities(old.schema, policy, BACKWARD);
         // Confluent's registry shows the old schema after what it was held against last.
         is_shown = !backward.is_empty();
         lines.extend(backward);
@@ -138,7 +158,7 @@ mod tests {
         let versions: Vec<Earlier<'_>> =
             (1..).zip(&earlier).map(|(version, schema)| Earlier { version, schema }).collect();
         for (mode, expected) in expected {
-            let lines = check(&new, &versions, mode.parse().expect("a mode"));
+            let lines = check(&new, &versions, mode.parse().expect("a mode"), Policy::Strict);
             let shortened: Vec<&str> = lines
                 .iter()
                 .map(|line| match line.strip_prefix("{errorType:'") {
@@ -186,14 +206,18 @@ mod tests {
     fn another_type_is_never_compatible_but_without_a_mode() {
         let json = ParsedSchema::parse(SchemaType::Json, "{}", &[]).expect("a schema");
         let old = [Earlier { version: 1, schema: &avro(r#""int""#) }];
-        assert!(check(&json, &old, Mode::None).is_empty());
-        assert_eq!(check(&json, &old, Mode::Full), ["Incompatible because of different schema type"]);
+        assert!(check(&json, &old, Mode::None, Policy::Strict).is_empty());
+        assert_eq!(
+            check(&json, &old, Mode::Full, Policy::Lenient),
+            ["Incompatible because of different schema type"]
+        );
     }
 
     #[test]
     fn of_a_long_schema_the_beginning_is_shown() {
         let long = avro(&format!(r#"{{"type":"string","note":"{}"}}"#, "ü".repeat(20_000)));
-        let lines = check(&avro(r#""int""#), &[Earlier { version: 1, schema: &long }], Mode::Backward);
+        let old = [Earlier { version: 1, schema: &long }];
+        let lines = check(&avro(r#""int""#), &old, Mode::Backward, Policy::Strict);
         let shown = lines.last().expect("a line");
         assert!(shown.starts_with(r#"{oldSchema: <truncated> '{"type":"string","note":"ü"#), "{shown}");
         assert!(shown.ends_with("ü...'}"), "{shown}");

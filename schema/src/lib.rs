@@ -14,6 +14,8 @@ pub mod protobuf;
 use std::fmt;
 use std::str::FromStr;
 
+use self::compatibility::Policy;
+
 /// No schema is larger, references not counted.
 pub const MAX_SCHEMA_BYTES: usize = 1 << 20;
 
@@ -158,10 +160,12 @@ impl ParsedSchema {
 
     /// Why `self` cannot read what was written with `writer`: Confluent's lines, such as
     /// `{errorType:'TYPE_MISMATCH', description:'...', additionalInfo:'...'}`; empty when it can.
-    pub fn incompatibilities(&self, writer: &Self, words: Words) -> Vec<String> {
+    pub fn incompatibilities(&self, writer: &Self, policy: Policy, words: Words) -> Vec<String> {
         match (self, writer) {
             (Self::Avro(reader), Self::Avro(writer)) => avro::incompatibilities(reader, writer, words),
-            (Self::Json(reader), Self::Json(writer)) => json::incompatibilities(reader, writer, words),
+            (Self::Json(reader), Self::Json(writer)) => {
+                json::incompatibilities(reader, writer, policy, words)
+            }
             (Self::Protobuf(reader), Self::Protobuf(writer)) => {
                 protobuf::incompatibilities(reader, writer, words)
             }

@@ -20,6 +20,7 @@ mod tests;
 mod text;
 mod uri;
 
+use crate::compatibility::Policy;
 use crate::{Dependency, InvalidSchema, Words};
 
 /// A schema that was understood.
@@ -62,6 +63,6 @@ impl Schema {
 
 /// Why `reader` cannot read what was written with `writer`: a line for each difference that is not compatible, such as
 /// `{errorType:"TYPE_CHANGED", description:"A type at path '#/properties/a' is different between the new schema and the old schema"}`.
-pub fn incompatibilities(reader: &Schema, writer: &Schema, words: Words) -> Vec<String> {
-    diff::compare(&writer.graph, &reader.graph, words)
+pub fn incompatibilities(reader: &Schema, writer: &Schema, policy: Policy, words: Words) -> Vec<String> {
+    diff::compare(&writer.graph, &reader.graph, policy, words)
 }

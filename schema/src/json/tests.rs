@@ -43,8 +43,10 @@ fn pairs_have_confluents_verdicts() {
     for row in rows(PAIRS) {
         count += 1;
         let (old, new) = (schema_of(&row, "old"), schema_of(&row, "new"));
-        let backward: Vec<_> = incompatibilities(&new, &old, BACKWARD).iter().map(|l| shortened(l)).collect();
-        let forward: Vec<_> = incompatibilities(&old, &new, FORWARD).iter().map(|l| shortened(l)).collect();
+        let backward: Vec<_> =
+            incompatibilities(&new, &old, Policy::Strict, BACKWARD).iter().map(|l| shortened(l)).collect();
+        let forward: Vec<_> =
+            incompatibilities(&old, &new, Policy::Strict, FORWARD).iter().map(|l| shortened(l)).collect();
         if row["backward"] != json!(backward) || row["forward"] != json!(forward) {
             wrong.push(format!("{row}\n  backward {backward:?}\n  forward {forward:?}"));
         }
@@ -95,7 +97,10 @@ fn parse(schema: &Value) -> Schema {
 }
 
 fn backward(old: &Value, new: &Value) -> Vec<String> {
-    incompatibilities(&parse(new), &parse(old), BACKWARD).iter().map(|line| shortened(line)).collect()
+    incompatibilities(&parse(new), &parse(old), Policy::Strict, BACKWARD)
+        .iter()
+        .map(|line| shortened(line))
+        .collect()
 }
 
 /// A definition that each next one refers to, in `count` of them; the last one is `last`.
@@ -243,11 +248,16 @@ fn differences_are_told_in_confluents_words() {
     ];
     for (old, new, line) in cases {
         assert_eq!(
-            incompatibilities(&parse(&new), &parse(&old), BACKWARD).last().map(String::as_str),
+            incompatibilities(&parse(&new), &parse(&old), Policy::Strict, BACKWARD)
+                .last()
+                .map(String::as_str),
             Some(line)
         );
         let line = line.replace("new ", "X ").replace("old ", "new ").replace("X ", "old ");
-        assert_eq!(incompatibilities(&parse(&new), &parse(&old), FORWARD).last(), Some(&line));
+        assert_eq!(
+            incompatibilities(&parse(&new), &parse(&old), Policy::Strict, FORWARD).last(),
+            Some(&line)
+        );
     }
 }
 
@@ -267,5 +277,56 @@ fn the_deepest_nesting_fits_the_stack() {
         let schema = nested(wrap, levels);
         assert_eq!(backward(&schema, &schema), Vec::<String>::new());
         assert!(Schema::parse(&nested(wrap, levels + 2).to_string(), &[]).is_err());
+    }
+}
+
+#[test]
+fn a_lenient_comparison_does_not_mind_what_open_objects_take() {
+    let object = |properties: Value, rest: Value| {
+        let mut schema =
+            json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object" });
+        let members = schema.as_object_mut().expect("an object");
+        members.insert("properties".to_owned(), properties);
+        members.extend(rest.as_object().cloned().unwrap_or_default());
+        schema
+    };
+    let (open, text) = (json!({}), json!({ "type": "string" }));
+    let closed = json!({ "additionalProperties": false });
+    let cases = [
+        (object(json!({}), open.clone()), object(json!({ "a": text }), open.clone()), ""),
+        (
+            object(json!({}), open.clone()),
+            object(json!({ "a": text }), json!({ "required": ["a"] })),
+            "REQUIRED_PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL #/properties/a",
+        ),
+        (
+            object(json!({}), open.clone()),
+            object(json!({ "a": { "default": 1, "type": "number" } }), json!({ "required": ["a"] })),
+            "",
+        ),
+        (object(json!({}), open.clone()), object(json!({}), closed.clone()), ""),
+        (object(json!({}), open.clone()), object(json!({}), json!({ "additionalProperties": text })), ""),
+        (object(json!({}), open.clone()), object(json!({}), json!({ "unevaluatedProperties": false })), ""),
+        (object(json!({}), open.clone()), object(json!({}), json!({ "unevaluatedProperties": text })), ""),
+        (
+            object(json!({ "a": text }), closed.clone()),
+            object(json!({}), closed),
+            "PROPERTY_REMOVED_FROM_CLOSED_CONTENT_MODEL #/properties/a",
+        ),
+        (
+            object(json!({ "a": text }), open.clone()),
+            object(json!({ "a": { "type": "number" } }), open),
+            "TYPE_CHANGED #/properties/a",
+        ),
+        (
+            object(json!({ "a": { "type": "number" } }), json!({ "additionalProperties": text })),
+            object(json!({}), json!({ "additionalProperties": text })),
+            "TYPE_CHANGED #/properties/a",
+        ),
+    ];
+    for (old, new, expected) in cases {
+        let lines = incompatibilities(&parse(&new), &parse(&old), Policy::Lenient, BACKWARD);
+        let found: Vec<String> = lines.iter().map(|line| shortened(line)).collect();
+        assert_eq!(found.join(" "), expected, "{old} {new}");
     }
 }

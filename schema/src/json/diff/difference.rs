@@ -2,6 +2,7 @@
 //! they have no name here.
 
 use crate::Words;
+use crate::compatibility::Policy;
 
 /// A kind of difference: the name that the API has for it, and what its sentence is.
 #[derive(Debug, PartialEq, Eq)]
@@ -101,7 +102,23 @@ differences! {
     NOT_TYPE_EXTENDED More,
 }
 
+/// What a lenient comparison lets pass.
+const TOLERATED: [Difference; 8] = [
+    ADDITIONAL_PROPERTIES_REMOVED,
+    ADDITIONAL_PROPERTIES_NARROWED,
+    UNEVALUATED_PROPERTIES_REMOVED,
+    UNEVALUATED_PROPERTIES_NARROWED,
+    OPTIONAL_PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL,
+    REQUIRED_PROPERTY_WITH_DEFAULT_ADDED_TO_OPEN_CONTENT_MODEL,
+    PROPERTY_ADDED_NOT_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL,
+    PROPERTY_REMOVED_NOT_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL,
+];
+
 impl Difference {
+    pub(super) fn is_tolerated(&self, policy: Policy) -> bool {
+        policy == Policy::Lenient && TOLERATED.contains(self)
+    }
+
     /// The line of an answer. `path` is where, such as `#/properties/a`.
     pub(super) fn line(&self, path: &str, words: Words) -> String {
         format!("{{errorType:\"{}\", description:\"{}\"}}", self.name, self.description(path, words))

@@ -19,9 +19,10 @@ mod walk;
 
 use super::graph::Graph;
 use crate::Words;
+use crate::compatibility::Policy;
 
 /// Why data of `original` cannot be read with `update`: empty when it can.
-pub(super) fn compare(original: &Graph, update: &Graph, words: Words) -> Vec<String> {
-    let found = walk::Walk::new(original, update).run();
+pub(super) fn compare(original: &Graph, update: &Graph, policy: Policy, words: Words) -> Vec<String> {
+    let found = walk::Walk::new(original, update, policy).run();
     report::lines(&found, words)
 }

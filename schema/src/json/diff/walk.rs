@@ -7,6 +7,7 @@ use super::difference::{Difference, NOT_TYPE_EXTENDED, TYPE_CHANGED};
 use super::matching::Budget;
 use super::patterns::Patterns;
 use super::report::{Found, Outcome, Pair, What};
+use crate::compatibility::Policy;
 use crate::json::graph::{Graph, Kind, Node, NodeId};
 
 /// How many pairs of nodes are looked at.
@@ -49,6 +50,7 @@ impl<'a> At<'a> {
 pub(super) struct Walk<'a> {
     original: &'a Graph,
     update: &'a Graph,
+    policy: Policy,
     pairs: HashMap<Pair, State>,
     /// Those that nobody has looked at, and those to look at again.
     fresh: Vec<Pair>,
@@ -88,11 +90,12 @@ impl Findings {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(original: &'a Graph, update: &'a Graph) -> Self {
+    pub(super) fn new(original: &'a Graph, update: &'a Graph, policy: Policy) -> Self {
         let root = Pair { is_reversed: false, original: original.root(), update: update.root() };
         Self {
             original,
             update,
+            policy,
             pairs: HashMap::from([(root, State::default())]),
             fresh: vec![root],
             again: Vec::new(),
@@ -224,7 +227,9 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn note(&mut self, difference: &'static Difference) {
-        self.note_what(What::Difference(difference));
+        if !difference.is_tolerated(self.policy) {
+            self.note_what(What::Difference(difference));
+        }
     }
 
     pub(super) fn note_at(&mut self, keyword: &str, difference: &'static Difference) {

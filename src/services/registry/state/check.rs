@@ -56,6 +56,7 @@ impl State {
     ) -> Result<Vec<String>, Error> {
         let level: Level =
             config.compatibility_level.as_deref().unwrap_or_default().parse().unwrap_or_default();
+        let policy = config.compatibility_policy.as_deref().unwrap_or_default().parse().unwrap_or_default();
         let group = config.compatibility_group.as_deref();
         let group_of =
             |metadata: Option<&Metadata>| group.and_then(|group| metadata?.properties.get(group).cloned());
@@ -73,8 +74,8 @@ impl State {
         // One after the other, the newest first: the first that does not go with it ends it, and the others need not be read.
         for found in held.take(count) {
             let schema = self.parse(&found.subject, &found.version.content, parser)?;
-            let mut lines =
-                compatibility::check(parsed, &[Earlier { version: found.number, schema: &schema }], level);
+            let old = [Earlier { version: found.number, schema: &schema }];
+            let mut lines = compatibility::check(parsed, &old, level, policy);
             if !lines.is_empty() {
                 let validate_fields = config.validate_fields.unwrap_or(false);
                 lines.push(format!("{{validateFields: '{validate_fields}', compatibility: '{level}'}}"));
