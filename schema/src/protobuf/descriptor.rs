@@ -1,5 +1,5 @@
-//! From a descriptor (`google.protobuf.FileDescriptorProto`) to a [`File`]: some clients register those, in base64. What is
-//! no part of the descriptor's own schema, as custom options, is not looked at.
+//! From a descriptor (`google.protobuf.FileDescriptorProto`) to a [`File`]: some clients register those, in base64. Custom
+//! options are not looked at, but for Confluent's own.
 
 use prost_types::field_descriptor_proto::{Label as ProtoLabel, Type as ProtoType};
 use prost_types::{
@@ -12,6 +12,7 @@ use super::element::{
     Constant, Enum, Extend, Field, FieldType, File, Label, Message, OneOf, OptionElement, Reserved, Rpc,
     Service, Syntax, Type, Value,
 };
+use super::meta::{self, EnumMeta, Extended, FileMeta, MessageMeta, OptionsMeta};
 use super::parser::{MAX_DEPTH, MAX_PACKAGE_PARTS};
 use crate::InvalidSchema;
 
@@ -19,18 +20,18 @@ const MAX_NAME_BYTES: usize = 512;
 
 type Read<T> = Result<T, InvalidSchema>;
 
-pub fn read(file: &FileDescriptorProto) -> Read<File> {
+pub fn read(file: &FileDescriptorProto, metas: &FileMeta) -> Read<File> {
     let syntax = Syntax::of(file.syntax());
     let package = Some(file.package()).filter(|package| !package.is_empty()).map(name).transpose()?;
     if package.as_ref().is_some_and(|package| package.split('.').count() > MAX_PACKAGE_PARTS) {
         return Err(InvalidSchema(format!("The package has more than {MAX_PACKAGE_PARTS} parts")));
     }
     let mut types = Vec::new();
-    for of in &file.message_type {
-        types.push(Type::Message(message(syntax, of, 0)?));
+    for (index, of) in file.message_type.iter().enumerate() {
+        types.push(Type::Message(message(syntax, of, metas.messages.get(index), 0)?));
     }
-    for of in &file.enum_type {
-        types.push(Type::Enum(enumeration(of)?));
+    for (index, of) in file.enum_type.iter().enumerate() {
+        types.push(Type::Enum(enumeration(of, metas.enums.get(index))?));
     }
     let (mut imports, mut public_imports) = (Vec::new(), Vec::new());
     for (index, import) in file.dependency.iter().enumerate() {
@@ -38,20 +39,27 @@ pub fn read(file: &FileDescriptorProto) -> Read<File> {
         let imports = if is_public { &mut public_imports } else { &mut imports };
         imports.push(import_name(import)?);
     }
+    let mut options = file.options.as_ref().map(file_options).unwrap_or_default();
+    options.extend(meta::option("file_meta", metas.options.as_ref()));
     Ok(File {
         syntax,
         package,
         imports,
         public_imports,
         weak_imports: Vec::new(),
-        options: file.options.as_ref().map(file_options).unwrap_or_default(),
+        options,
         types,
-        extends: extends(syntax, &file.extension)?,
+        extends: extends(syntax, &file.extension, &metas.extensions)?,
         services: file.service.iter().map(service).collect::<Read<_>>()?,
     })
 }
 
-fn message(syntax: Option<Syntax>, of: &DescriptorProto, depth: usize) -> Read<Message> {
+fn message(
+    syntax: Option<Syntax>,
+    of: &DescriptorProto,
+    metas: Option<&MessageMeta>,
+    depth: usize,
+) -> Read<Message> {
     if depth == MAX_DEPTH {
         return Err(InvalidSchema(format!("Messages are nested deeper than {MAX_DEPTH}")));
     }
@@ -60,21 +68,23 @@ fn message(syntax: Option<Syntax>, of: &DescriptorProto, depth: usize) -> Read<M
         let (options, fields, groups) = Default::default();
         message.oneofs.push(OneOf { name: name(oneof.name())?, options, fields, groups });
     }
-    for field in &of.field {
+    for (index, field) in of.field.iter().enumerate() {
+        let meta = metas.and_then(|metas| metas.fields.get(index)?.options.as_ref());
         let place = field.oneof_index.filter(|_| !field.proto3_optional());
         match place.map(|index| usize::try_from(index).ok().and_then(|index| message.oneofs.get_mut(index))) {
-            Some(Some(oneof)) => oneof.fields.push(Field { label: None, ..read_field(syntax, field)? }),
+            Some(Some(oneof)) => oneof.fields.push(Field { label: None, ..read_field(syntax, field, meta)? }),
             Some(None) => return Err(InvalidSchema("A field is in a oneof that is not declared".to_owned())),
-            None => message.fields.push(read_field(syntax, field)?),
+            None => message.fields.push(read_field(syntax, field, meta)?),
         }
     }
     // Those of proto3's optional fields are a compiler's.
     message.oneofs.retain(|oneof| !oneof.fields.is_empty());
-    for nested in &of.nested_type {
-        message.types.push(Type::Message(self::message(syntax, nested, depth + 1)?));
+    for (index, nested) in of.nested_type.iter().enumerate() {
+        let metas = metas.and_then(|metas| metas.messages.get(index));
+        message.types.push(Type::Message(self::message(syntax, nested, metas, depth + 1)?));
     }
-    for nested in &of.enum_type {
-        message.types.push(Type::Enum(enumeration(nested)?));
+    for (index, nested) in of.enum_type.iter().enumerate() {
+        message.types.push(Type::Enum(enumeration(nested, metas.and_then(|metas| metas.enums.get(index)))?));
     }
     // The ends do not belong to these ranges.
     message.reserved =
@@ -82,7 +92,7 @@ fn message(syntax: Option<Syntax>, of: &DescriptorProto, depth: usize) -> Read<M
     message.reserved.extend(reserved_names(&of.reserved_name));
     let extensions = of.extension_range.iter();
     message.extensions = extensions.map(|of| vec![range(of.start(), of.end().saturating_sub(1))]).collect();
-    message.extends = extends(syntax, &of.extension)?;
+    message.extends = extends(syntax, &of.extension, metas.map_or(&[], |metas| &metas.extensions))?;
     if let Some(options) = &of.options {
         let flags = [
             ("no_standard_descriptor_accessor", options.no_standard_descriptor_accessor),
@@ -91,10 +101,11 @@ fn message(syntax: Option<Syntax>, of: &DescriptorProto, depth: usize) -> Read<M
         ];
         message.options = flags.into_iter().filter_map(flag).collect();
     }
+    message.options.extend(meta::option("message_meta", metas.and_then(|metas| metas.options.as_ref())));
     Ok(message)
 }
 
-fn read_field(syntax: Option<Syntax>, of: &FieldDescriptorProto) -> Read<Field> {
+fn read_field(syntax: Option<Syntax>, of: &FieldDescriptorProto, meta: Option<&Extended>) -> Read<Field> {
     let is_proto3 = syntax == Some(Syntax::Proto3);
     let label = match of.label() {
         _ if of.proto3_optional() => Some(Label::Optional),
@@ -107,6 +118,8 @@ fn read_field(syntax: Option<Syntax>, of: &FieldDescriptorProto) -> Read<Field> 
         "" => scalar(of.r#type())?.to_owned(),
         type_name => name(type_name)?,
     };
+    let mut options = of.options.as_ref().map(field_options).unwrap_or_default();
+    options.extend(meta::option("field_meta", meta));
     Ok(Field {
         label,
         type_name: FieldType::Named(type_name),
@@ -114,7 +127,7 @@ fn read_field(syntax: Option<Syntax>, of: &FieldDescriptorProto) -> Read<Field> 
         tag: of.number(),
         default: of.default_value.clone().filter(|_| !is_proto3),
         json_name: of.json_name.clone(),
-        options: of.options.as_ref().map(field_options).unwrap_or_default(),
+        options,
     })
 }
 
@@ -141,40 +154,52 @@ fn scalar(of: ProtoType) -> Read<&'static str> {
     })
 }
 
-fn enumeration(of: &EnumDescriptorProto) -> Read<Enum> {
+fn enumeration(of: &EnumDescriptorProto, metas: Option<&EnumMeta>) -> Read<Enum> {
     let reserved = of.reserved_range.iter().map(|of| vec![range(of.start(), of.end())]);
     let options = of.options.as_ref();
     let flags = [
         ("allow_alias", options.and_then(|options| options.allow_alias)),
         ("deprecated", options.and_then(|options| options.deprecated)),
     ];
+    let meta = meta::option("enum_meta", metas.and_then(|metas| metas.options.as_ref()));
+    let constants = of.value.iter().enumerate().map(|(index, of)| {
+        constant(of, metas.and_then(|metas| metas.constants.get(index)?.options.as_ref()))
+    });
     Ok(Enum {
         name: name(of.name())?,
         reserved: reserved.chain(reserved_names(&of.reserved_name)).collect(),
-        options: flags.into_iter().filter_map(flag).collect(),
-        constants: of.value.iter().map(constant).collect::<Read<_>>()?,
+        options: flags.into_iter().filter_map(flag).chain(meta).collect(),
+        constants: constants.collect::<Read<_>>()?,
     })
 }
 
-fn constant(of: &EnumValueDescriptorProto) -> Read<Constant> {
+fn constant(of: &EnumValueDescriptorProto, meta: Option<&Extended>) -> Read<Constant> {
     let deprecated = of.options.as_ref().and_then(|options| options.deprecated);
     Ok(Constant {
         name: name(of.name())?,
         tag: of.number(),
-        options: flag(("deprecated", deprecated)).into_iter().collect(),
+        options: flag(("deprecated", deprecated))
+            .into_iter()
+            .chain(meta::option("enum_value_meta", meta))
+            .collect(),
     })
 }
 
 /// One statement for each type that is extended, in the order in which they come first.
-fn extends(syntax: Option<Syntax>, fields: &[FieldDescriptorProto]) -> Read<Vec<Extend>> {
+fn extends(
+    syntax: Option<Syntax>,
+    fields: &[FieldDescriptorProto],
+    metas: &[OptionsMeta],
+) -> Read<Vec<Extend>> {
     let mut extends: Vec<Extend> = Vec::new();
     let mut places = std::collections::HashMap::new();
-    for field in fields {
+    for (index, field) in fields.iter().enumerate() {
+        let meta = metas.get(index).and_then(|meta| meta.options.as_ref());
         let place = *places.entry(field.extendee()).or_insert(extends.len());
         if place == extends.len() {
             extends.push(Extend { name: name(field.extendee())?, fields: Vec::new() });
         }
-        extends[place].fields.push(read_field(syntax, field)?);
+        extends[place].fields.push(read_field(syntax, field, meta)?);
     }
     Ok(extends)
 }

@@ -2,9 +2,6 @@
 
 use std::sync::LazyLock;
 
-use protox::file::{FileResolver, GoogleFileResolver};
-
-use super::descriptor;
 use super::element::File;
 use super::parser;
 
@@ -14,10 +11,21 @@ macro_rules! file {
     };
 }
 
-/// Google's common types and Confluent's own, as far as their shapes go.
-const TEXTS: [(&str, &str); 18] = [
+/// Google's own and common types and Confluent's, as far as their shapes go.
+const TEXTS: [(&str, &str); 29] = [
     file!("confluent/meta.proto"),
     file!("confluent/type/decimal.proto"),
+    file!("google/protobuf/any.proto"),
+    file!("google/protobuf/api.proto"),
+    file!("google/protobuf/descriptor.proto"),
+    file!("google/protobuf/duration.proto"),
+    file!("google/protobuf/empty.proto"),
+    file!("google/protobuf/field_mask.proto"),
+    file!("google/protobuf/source_context.proto"),
+    file!("google/protobuf/struct.proto"),
+    file!("google/protobuf/timestamp.proto"),
+    file!("google/protobuf/type.proto"),
+    file!("google/protobuf/wrappers.proto"),
     file!("google/type/calendar_period.proto"),
     file!("google/type/color.proto"),
     file!("google/type/date.proto"),
@@ -36,41 +44,16 @@ const TEXTS: [(&str, &str); 18] = [
     file!("google/type/timeofday.proto"),
 ];
 
-/// Those that a compiler brings along.
-const COMPILERS: [&str; 11] = [
-    "google/protobuf/any.proto",
-    "google/protobuf/api.proto",
-    "google/protobuf/descriptor.proto",
-    "google/protobuf/duration.proto",
-    "google/protobuf/empty.proto",
-    "google/protobuf/field_mask.proto",
-    "google/protobuf/source_context.proto",
-    "google/protobuf/struct.proto",
-    "google/protobuf/timestamp.proto",
-    "google/protobuf/type.proto",
-    "google/protobuf/wrappers.proto",
-];
-
 /// What the packages of all of them begin with: who has neither word uses none of them.
 pub const PACKAGES: [&str; 2] = ["google", "confluent"];
 
 /// All of them, by name.
 pub fn files() -> &'static [(&'static str, File)] {
     static FILES: LazyLock<Vec<(&'static str, File)>> = LazyLock::new(|| {
-        let resolver = GoogleFileResolver::new();
-        let descriptors = COMPILERS.iter().filter_map(|name| {
-            let file = resolver.open_file(name).ok()?;
-            Some((*name, descriptor::read(file.file_descriptor_proto()).ok()?))
-        });
-        let texts = TEXTS.iter().filter_map(|(name, text)| Some((*name, parser::parse(text).ok()?)));
-        descriptors.chain(texts).collect()
+        let files = TEXTS.iter().filter_map(|(name, text)| Some((*name, parser::parse(text).ok()?)));
+        files.collect()
     });
     &FILES
-}
-
-/// The text of one that the compiler does not have.
-pub fn text(name: &str) -> Option<&'static str> {
-    TEXTS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
 #[cfg(test)]
@@ -79,6 +62,6 @@ mod tests {
 
     #[test]
     fn all_are_readable() {
-        assert_eq!(files().len(), TEXTS.len() + COMPILERS.len());
+        assert_eq!(files().len(), TEXTS.len());
     }
 }

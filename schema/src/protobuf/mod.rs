@@ -1,26 +1,26 @@
 //! Protobuf as Confluent's registry has it. Enters: `.proto` text or a descriptor in base64, and what it imports. Leaves: its
-//! canonical and its normalized text, its descriptor, and why data of one schema cannot be read with another. Nothing is
-//! used but the text: no compiler but for the descriptor.
+//! canonical and its normalized text, its descriptor, and why data of one schema cannot be read with another.
 //!
 //! | file | what |
 //! |---|---|
 //! | `reader`, `options`, `parser` | text to elements, as Square's Wire reads it |
-//! | `descriptor` | a descriptor to elements |
+//! | `descriptor`, `meta` | a descriptor to elements |
 //! | `element` | a file as it was written, names not looked up |
 //! | `types` | what is declared, by name, and looking it up |
 //! | `writer`, `normal` | elements to text |
 //! | `compare`, `difference` | two schemas against each other |
 //! | `known`, `imports/` | the imports that nobody registers |
-//! | `compile` | text to a descriptor, by protox |
+//! | `encode` | elements to a descriptor |
 
 mod compare;
-mod compile;
 mod descriptor;
 mod difference;
 mod element;
+mod encode;
 #[cfg(test)]
 mod hostile_tests;
 mod known;
+mod meta;
 mod normal;
 mod options;
 mod parser;
@@ -36,7 +36,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use prost::Message;
 
-use self::element::{File, Type};
+use self::element::File;
 use self::types::Types;
 use self::writer::Form;
 use crate::{Dependency, InvalidSchema, MAX_SCHEMA_BYTES, Words};
@@ -95,22 +95,9 @@ impl Schema {
     pub fn formatted(&self, format: &str) -> Result<String, InvalidSchema> {
         match format {
             "ignore_extensions" => Ok(self.written(&Form::IgnoreExtensions)),
-            "serialized" => {
-                let imports =
-                    self.imports.iter().map(|import| (import.name.clone(), self.compilable(&import.file)));
-                let descriptor = compile::descriptor(self.compilable(&self.file), imports.collect())?;
-                Ok(STANDARD.encode(descriptor))
-            }
+            "serialized" => Ok(STANDARD.encode(encode::descriptor(&self.file, &self.types()))),
             _ => Ok(self.canonical()),
         }
-    }
-
-    /// Text for a compiler, which takes a map and not what a compiler made of it.
-    fn compilable(&self, file: &File) -> String {
-        let is_compiled = file.types.iter().any(has_map_entry);
-        let types = Types::new(file, &self.imported(file));
-        let form = if is_compiled { Form::Normalized(&types) } else { Form::Canonical };
-        writer::write(file, &form).unwrap_or_default()
     }
 
     fn written(&self, form: &Form<'_>) -> String {
@@ -119,16 +106,16 @@ impl Schema {
     }
 
     fn types(&self) -> Types<'_> {
-        Types::new(&self.file, &self.imported(&self.file))
+        Types::new(&self.file, &self.imported())
     }
 
-    /// All files but this: those that are known, unless a dependency has their name, then the dependencies.
-    fn imported(&self, file: &File) -> Vec<&File> {
+    /// Those that are known, unless a dependency has their name, then the dependencies.
+    fn imported(&self) -> Vec<&File> {
         let is_given = |name: &str| self.imports.iter().any(|import| import.name == name);
         let known = if self.uses_known { known::files() } else { &[] };
         let known = known.iter().filter(|(name, _)| !is_given(name)).map(|(_, file)| file);
         let given = self.imports.iter().map(|import| &import.file);
-        known.chain(given).filter(|other| !std::ptr::eq(*other, file)).collect()
+        known.chain(given).collect()
     }
 }
 
@@ -143,19 +130,13 @@ pub fn incompatibilities(reader: &Schema, writer: &Schema, words: Words) -> Vec<
 fn read(text: &str) -> Result<File, InvalidSchema> {
     parser::parse(text).or_else(|error| {
         let bytes = STANDARD.decode(text).map_err(|_| error.clone())?;
-        let file = prost_types::FileDescriptorProto::decode(&bytes[..]).map_err(|_| error)?;
-        descriptor::read(&file)
+        let file = prost_types::FileDescriptorProto::decode(&bytes[..]).map_err(|_| error.clone())?;
+        let metas = meta::FileMeta::decode(&bytes[..]).map_err(|_| error)?;
+        descriptor::read(&file, &metas)
     })
 }
 
 /// A descriptor may, whatever its text is.
 fn may_use_known(text: &str) -> bool {
     !text.contains(';') || known::PACKAGES.iter().any(|package| text.contains(package))
-}
-
-fn has_map_entry(of: &Type) -> bool {
-    match of {
-        Type::Message(message) => message.map_entry().is_some() || message.types.iter().any(has_map_entry),
-        Type::Enum(_) => false,
-    }
 }
