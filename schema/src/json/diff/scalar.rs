@@ -41,7 +41,8 @@ impl Walk<'_> {
     fn multiples(&mut self, before: Option<&str>, after: Option<&str>) {
         match (before, after) {
             (None, Some(_)) => self.note_at("multipleOf", &MULTIPLE_OF_ADDED),
-            (Some(old), Some(new)) => match (is_multiple(new, old), is_multiple(old, new)) {
+            // Since 2019-09 it may be 0, of which nothing is a multiple.
+            (Some(old), Some(new)) if old != new => match (is_multiple(new, old), is_multiple(old, new)) {
                 // Either is a multiple of the other: they are equal. Or the update's data is the original's and more.
                 (_, true) => (),
                 (true, false) => self.note_at("multipleOf", &MULTIPLE_OF_EXPANDED),
