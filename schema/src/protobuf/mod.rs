@@ -41,9 +41,6 @@ use self::types::Types;
 use self::writer::Form;
 use crate::{Dependency, InvalidSchema, MAX_SCHEMA_BYTES, Words};
 
-/// Indentation and full names make a text longer, within this.
-const MAX_TEXT_BYTES: usize = 16 * MAX_SCHEMA_BYTES;
-
 /// A schema that was understood.
 #[derive(Debug, Clone)]
 pub struct Schema {
@@ -73,10 +70,10 @@ impl Schema {
         let texts =
             [Form::Canonical, Form::Normalized(&types)].map(|form| writer::write(&schema.file, &form));
         for text in texts {
-            if text?.len() > MAX_TEXT_BYTES {
-                return Err(InvalidSchema(format!(
-                    "The canonical text is longer than {MAX_TEXT_BYTES} bytes"
-                )));
+            // Indentation and full names make it longer, and what is stored must be read again.
+            if text?.len() > MAX_SCHEMA_BYTES {
+                let what = format!("The canonical text is larger than {MAX_SCHEMA_BYTES} bytes");
+                return Err(InvalidSchema(what));
             }
         }
         drop(types);

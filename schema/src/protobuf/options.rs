@@ -43,15 +43,14 @@ pub fn read_option(
         true => Some(reader.name()?),
         false => None,
     };
-    if inner.is_some_and(|inner| inner.split('.').count() > MAX_VALUE_DEPTH) {
-        return Err(reader.error(&format!("an option's name has more than {MAX_VALUE_DEPTH} parts")));
-    }
+    let parts = inner.map_or(0, |inner| inner.split('.').count());
     // In text format a message may follow without a separator.
     let is_left_out = separator == b':' && reader.peek()? == b'{';
     if !is_left_out && !reader.take(separator)? {
         return Err(reader.error(&format!("expected '{}' in option", separator as char)));
     }
-    let value = read_value(reader, depth)?;
+    // Normalization writes what is said by names of parts as messages, and must be read again.
+    let value = read_value(reader, depth + parts)?;
     // `(a).b.c = 1` is an option within an option within an option.
     let value = inner.iter().flat_map(|inner| inner.rsplit('.')).fold(value, |value, name| {
         Value::Option(Box::new(OptionElement { name: name.to_owned(), is_custom: false, value }))
@@ -60,7 +59,7 @@ pub fn read_option(
 }
 
 fn read_value(reader: &mut Reader<'_>, depth: usize) -> Result<Value, InvalidSchema> {
-    if depth == MAX_VALUE_DEPTH {
+    if depth >= MAX_VALUE_DEPTH {
         return Err(reader.error(&format!("an option's value is nested deeper than {MAX_VALUE_DEPTH}")));
     }
     Ok(match reader.peek()? {

@@ -125,6 +125,34 @@ fn lines(text: &str) -> Vec<&str> {
     lines
 }
 
+/// What is stored is read again, as the same schema.
+#[test]
+fn texts_stay_as_they_are() {
+    for case in table(include_str!("../../testdata/protobuf/texts.jsonl")) {
+        let (Some(canonical), Some(normalized)) = (case["canonical"].as_str(), case["normalized"].as_str())
+        else {
+            continue;
+        };
+        let again = |text| Schema::parse(text, &imports(&case, "dependencies")).expect("what was written");
+        assert_eq!(again(canonical).canonical(), canonical, "{}", case["name"]);
+        assert_eq!(again(canonical).normalized(), normalized, "{}", case["name"]);
+        assert_eq!(again(normalized).normalized(), normalized, "{}", case["name"]);
+        assert_eq!(told(&again(normalized), &again(canonical)), Vec::<String>::new(), "{}", case["name"]);
+    }
+}
+
+#[test]
+fn extensions_can_be_left_out() {
+    let text = "syntax = \"proto3\";\nimport \"google/protobuf/descriptor.proto\";\nextend google.protobuf.FieldOptions {\n  \
+                string text = 50000;\n}\nmessage M {\n  int32 a = 1 [(text) = \"x\", deprecated = true, \
+                (confluent.field_meta).doc = \"d\"];\n}\n";
+    let schema = Schema::parse(text, &[]).expect("a schema");
+    let expected = "syntax = \"proto3\";\n\nimport \"google/protobuf/descriptor.proto\";\n\nmessage M {\n  int32 a = 1 \
+                    [\n    deprecated = true,\n    (confluent.field_meta).doc = \"d\"\n  ];\n}\n";
+    assert_eq!(schema.formatted("ignore_extensions").as_deref(), Ok(expected));
+    assert_eq!(schema.formatted("no such format"), Ok(schema.canonical()));
+}
+
 fn shown(value: &Value) -> &str {
     value.as_str().unwrap_or("(nothing)")
 }

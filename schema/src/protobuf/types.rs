@@ -2,7 +2,7 @@
 //! a scope outwards. A lookup costs a step for each scope and not a copy of its name.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::element::{Extend, Field, File, Message, Type};
 use crate::InvalidSchema;
@@ -73,7 +73,7 @@ impl<'a> Types<'a> {
     }
 
     fn add_types(&mut self, parent: Node, types: &'a [Type], place: Place) -> Vec<Node> {
-        let mut added = Vec::new();
+        let (mut added, mut known) = (Vec::new(), HashSet::new());
         for declared in types {
             let (name, declared) = match declared {
                 Type::Message(message) => (&message.name, Declared::Message(message)),
@@ -82,9 +82,8 @@ impl<'a> Types<'a> {
             let node = self.child(parent, name, place);
             // Of two with one name the later counts.
             let entry = &mut self.nodes[node];
-            let is_new = entry.declared.is_none() || entry.is_local != place.is_local;
             (entry.declared, entry.package, entry.is_local) = (Some(declared), place.package, place.is_local);
-            if is_new || !added.contains(&node) {
+            if known.insert(node) {
                 added.push(node);
             }
             self.nodes[node].nested = match declared {

@@ -208,13 +208,17 @@ impl Writer<'_> {
     }
 
     fn oneofs(&mut self, scope: Node, oneofs: &[OneOf]) -> Written {
-        if !oneofs.is_empty() {
-            self.section();
-        }
         let mut oneofs: Vec<&OneOf> = oneofs.iter().collect();
         if self.normalizes() {
-            oneofs.retain(|oneof| !oneof.fields.is_empty());
-            oneofs.sort_by_key(|oneof| oneof.fields.iter().map(|field| field.tag).min());
+            let tags = |oneof: &&OneOf| {
+                let groups = oneof.groups.iter().map(|group| group.tag);
+                oneof.fields.iter().map(|field| field.tag).chain(groups).min()
+            };
+            oneofs.retain(|oneof| tags(oneof).is_some());
+            oneofs.sort_by_key(tags);
+        }
+        if !oneofs.is_empty() {
+            self.section();
         }
         for oneof in oneofs {
             self.open(&format!("oneof {} {{", oneof.name));
