@@ -50,8 +50,12 @@ func main() {
 		benches[os.Args[2]](os.Args[3:])
 		return
 	}
+	if len(os.Args) == 3 && os.Args[1] == "sr" && registries[os.Args[2]] != nil {
+		registries[os.Args[2]]()
+		return
+	}
 	if len(os.Args) != 3 || clients[os.Args[1]] == nil || scenarios[os.Args[2]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: client franz-go|sarama|kafka-go SCENARIO")
+		fmt.Fprintln(os.Stderr, "usage: client franz-go|sarama|kafka-go|sr SCENARIO")
 		os.Exit(2)
 	}
 	scenarios[os.Args[2]](clients[os.Args[1]])

@@ -60,20 +60,25 @@ class Broker:
         self.dir = Path(directory)
         about = json.loads((self.dir / "broker.json").read_text())
         self.kind, self.port, self.binary = about["kind"], about["port"], about["binary"]
-        self.next_kind = about["next_kind"]
+        self.next_kind, self.settings = about["next_kind"], about["settings"]
         self.data, self.log, self.pid_file = self.dir / "data", self.dir / "broker.log", self.dir / "pid"
         self.bootstrap = f"127.0.0.1:{self.port}"
+        # Ottla's schema registry; Kafka has none.
+        self.registry = f"http://127.0.0.1:{about['registry_port']}"
         # With a disk of its own, `data` is what was on it at the end.
         self.disk = SmallDisk(self.dir / "disk") if about["disk"] else None
         self.log_dirs = self.disk.path if self.disk else self.data
 
     @classmethod
-    def create(cls, kind, directory, next_kind=None, disk=None):
+    def create(cls, kind, directory, next_kind=None, disk=None, settings=None):
         """Makes the directory of a new broker. `next_kind` is what serves it after a hop, and hops back; `disk` is the size of
-        a file system of its own."""
+        a file system of its own; `settings` are Ottla's, beside those that every broker has."""
         directory = Path(directory)
         directory.mkdir(parents=True)
-        about = {"kind": kind, "next_kind": next_kind, "port": free_port(), "binary": str(places.OTTLA), "disk": disk}
+        about = {
+            "kind": kind, "next_kind": next_kind, "port": free_port(), "registry_port": free_port(),
+            "binary": str(places.OTTLA), "disk": disk, "settings": settings or {},
+        }
         (directory / "broker.json").write_text(json.dumps(about))
         ctl = directory / "ctl"
         ctl.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{places.INTEGRATION}/run" --ctl "{directory}" "$@"\n')
@@ -178,7 +183,10 @@ class Broker:
         return self.kafka_command()
 
     def ottla_command(self):
-        settings = {"listeners": f"PLAINTEXT://{self.bootstrap}", "log.dirs": self.log_dirs, **SETTINGS}
+        settings = {
+            "listeners": f"PLAINTEXT://{self.bootstrap}", "schema.registry.listeners": self.registry,
+            "log.dirs": self.log_dirs, **SETTINGS, **self.settings,
+        }
         command = [self.binary, "serve"]
         for key, value in settings.items():
             command += ["--override", f"{key}={value}"]

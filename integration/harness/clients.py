@@ -30,6 +30,13 @@ class Client:
     setup: list
     timeout_s: dict = field(default_factory=dict)
     left_out: dict = field(default_factory=dict)
+    # Of the schema registry, which Kafka lacks.
+    registry: bool = False
+    # Scenarios that have a broker of their own, and its settings.
+    own: dict = field(default_factory=dict)
+
+    def own_settings(self, scenario):
+        return {key: value.replace("$HERE", str(self.directory)) for key, value in self.own.get(scenario, {}).items()}
 
     @property
     def cache(self):
@@ -83,7 +90,7 @@ def run(client, scenario, broker, directory, rounds):
     run_id = "t" + "".join(random.choices(string.ascii_lowercase + string.digits, k=9))
     limit = client.timeout_s.get(scenario, TIMEOUT_S)
     environment = {
-        **os.environ, "BOOTSTRAP": broker.bootstrap, "RUN_ID": run_id, "BROKER_CTL": str(broker.ctl),
+        **os.environ, "BOOTSTRAP": broker.bootstrap, "RUN_ID": run_id, "BROKER_CTL": str(broker.ctl), "REGISTRY": broker.registry,
         "CACHE": str(client.cache), "ROUNDS": str(rounds),
     }
     begin = time.monotonic()

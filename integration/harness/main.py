@@ -85,7 +85,7 @@ def choose(options):
         for client in known.values() if not options.client or client.name in options.client
         for scenario in client.scenarios if not options.scenario or scenario in options.scenario
         if client.name not in options.skip and scenario not in options.skip
-        and not (scenario in OTTLA_ALONE and "kafka" in options.kinds)
+        and not (is_ottlas_alone(client, scenario) and "kafka" in options.kinds)
     ]
 
 
@@ -143,14 +143,14 @@ class Run:
         place = self.dir / client.name / scenario
         results = {}
         for kind in self.options.kinds:
-            broker = self.broker(kind, place, scenario)
+            broker = self.broker(kind, place, client, scenario)
             result = clients.run(client, scenario, broker, place, self.options.rounds)
-            if scenario in OWN_BROKER:
+            if is_apart(client, scenario):
                 broker.stop()
             if result.problem:
                 return explain(f"{kind}: {result.problem}", result, broker)
             results[kind] = (result, broker)
-        recorded = (places.EXPECTED if scenario in OTTLA_ALONE else places.RECORDED) / client.name / f"{scenario}.txt"
+        recorded = (places.EXPECTED if is_ottlas_alone(client, scenario) else places.RECORDED) / client.name / f"{scenario}.txt"
         if self.options.record:
             recorded.parent.mkdir(parents=True, exist_ok=True)
             recorded.write_text(results["kafka"][0].output)
@@ -163,12 +163,13 @@ class Run:
             return None
         return explain("other lines than expected:\n" + difference(expected, result.output), result, broker)
 
-    def broker(self, kind, place, scenario):
+    def broker(self, kind, place, client, scenario):
         """The broker for a scenario: its own, or the one that all share (anew when it died)."""
-        if scenario in OWN_BROKER:
+        if is_apart(client, scenario):
             if scenario in SHARED_DIRECTORY:
                 return self.start("kafka", place / kind, next_kind=kind)
-            return self.start(kind, place / kind, disk=SMALL_DISK.get(scenario))
+            settings = client.own_settings(scenario)
+            return self.start(kind, place / kind, disk=SMALL_DISK.get(scenario), settings=settings)
         with self.shared_lock:
             if kind in self.unusable:
                 raise BrokerError(f"{kind} did not start; the first failure says why")
@@ -182,8 +183,8 @@ class Run:
                 raise
             return self.shared[kind]
 
-    def start(self, kind, directory, next_kind=None, disk=None):
-        broker = Broker.create(kind, directory, next_kind, disk)
+    def start(self, kind, directory, **how):
+        broker = Broker.create(kind, directory, **how)
         self.started.append(broker)
         broker.start()
         return broker
@@ -230,6 +231,16 @@ class Run:
         print_table(self.verdicts)
         print(f"\n{len(self.verdicts) - len(failed)} passed, {len(failed)} failed in {seconds:.0f} s")
         return 1 if failed or self.aborted else 0
+
+
+def is_apart(client, scenario):
+    """Whether a scenario has a broker of its own."""
+    return scenario in OWN_BROKER or scenario in client.own
+
+
+def is_ottlas_alone(client, scenario):
+    """Whether Kafka has nothing to be compared with."""
+    return client.registry or scenario in OTTLA_ALONE
 
 
 def print_table(verdicts):

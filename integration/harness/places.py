@@ -8,5 +8,6 @@ REPOSITORY = INTEGRATION.parent
 RECORDED = INTEGRATION / "recorded"
 EXPECTED = INTEGRATION / "expected"
 TOOL = INTEGRATION / "reference" / "tool"
+APICURIO = INTEGRATION / "reference" / "apicurio"
 CACHE = Path(os.environ.get("OTTLA_CACHE", Path.home() / ".cache" / "ottla"))
 OTTLA = Path(os.environ.get("OTTLA_BIN", REPOSITORY / "target" / "release" / "ottla")).absolute()
