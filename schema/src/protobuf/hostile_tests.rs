@@ -68,6 +68,8 @@ fn nonsense() {
         "oneof a {",
         "group a = 1 {",
         "optional group a = 1 {",
+        "required group a = 1 {",
+        "repeated group a = 1 {",
         "reserved ",
         "reserved 1,",
         "extend a {",

@@ -135,7 +135,7 @@ impl<'a> Parser<'a> {
             "rpc" if within == Within::Service => Ok(Declaration::Rpc(self.rpc()?)),
             "oneof" if in_message => Ok(Declaration::OneOf(self.one_of()?)),
             "extensions" if in_message => Ok(Declaration::Extensions(self.extensions()?)),
-            _ if in_message || within == Within::Extend => self.labelled_field(at, label),
+            _ if in_message || within == Within::Extend => self.labelled(at, label),
             _ if within == Within::Enum => {
                 self.reader.check_field_name(label, at)?;
                 Ok(Declaration::Constant(self.constant(label)?))
@@ -277,8 +277,21 @@ impl<'a> Parser<'a> {
         Ok((is_stream, name.to_owned()))
     }
 
-    /// A field that begins with this word: a label or, in proto3 and for a map, its type.
-    fn labelled_field(&mut self, at: usize, word: &'a str) -> Result<Declaration, InvalidSchema> {
+    /// A field that begins with this word, or a group.
+    fn labelled(&mut self, at: usize, word: &'a str) -> Result<Declaration, InvalidSchema> {
+        let (label, type_word) = self.label_and_type(at, word)?;
+        if type_word == "group" {
+            return Ok(Declaration::Group(self.group(label)?));
+        }
+        Ok(Declaration::Field(self.field(label, type_word)?))
+    }
+
+    /// `word`: a label or, in proto3 and for a map, a type.
+    fn label_and_type(
+        &mut self,
+        at: usize,
+        word: &'a str,
+    ) -> Result<(Option<Label>, &'a str), InvalidSchema> {
         let label = match word {
             "required" if self.syntax == Some(Syntax::Proto3) => {
                 let what = "'required' label forbidden in proto3 field declarations";
@@ -300,11 +313,7 @@ impl<'a> Parser<'a> {
         if is_map && label.is_some() {
             return Err(self.reader.error_at(at, "'map' type cannot have label"));
         }
-        if type_word == "group" {
-            return Ok(Declaration::Group(self.group(label)?));
-        }
-        let type_name = self.field_type(type_word)?;
-        Ok(Declaration::Field(self.field(label, type_name)?))
+        Ok((label, type_word))
     }
 
     fn field_type(&mut self, word: &str) -> Result<FieldType, InvalidSchema> {
@@ -319,7 +328,8 @@ impl<'a> Parser<'a> {
         Ok(FieldType::Map { key, value })
     }
 
-    fn field(&mut self, label: Option<Label>, type_name: FieldType) -> Result<Field, InvalidSchema> {
+    fn field(&mut self, label: Option<Label>, type_word: &str) -> Result<Field, InvalidSchema> {
+        let type_name = self.field_type(type_word)?;
         let name = self.reader.field_name()?.to_owned();
         self.reader.require(b'=')?;
         let tag = self.reader.integer()?;
@@ -341,10 +351,7 @@ impl<'a> Parser<'a> {
                     options.push(read_option(&mut self.reader, b'=', 0)?);
                     self.reader.require(b';')?;
                 }
-                word => {
-                    let type_name = self.field_type(word)?;
-                    fields.push(self.field(None, type_name)?);
-                }
+                word => fields.push(self.field(None, word)?),
             }
         }
         Ok(OneOf { name, options, fields, groups })
@@ -359,19 +366,13 @@ impl<'a> Parser<'a> {
         while !self.reader.take(b'}')? {
             let at = self.reader.position()?;
             let word = self.reader.word()?;
-            if word == "group" || matches!(word, "optional" | "repeated") && self.is_group_next()? {
+            let (label, type_word) = self.label_and_type(at, word)?;
+            if type_word == "group" {
                 return Err(self.reader.error_at(at, "expected field declaration, was a group"));
             }
-            if let Declaration::Field(field) = self.labelled_field(at, word)? {
-                fields.push(field);
-            }
+            fields.push(self.field(label, type_word)?);
         }
         Ok(Group { label, name, tag, fields })
-    }
-
-    /// A group within a group would be read by recursion; Wire takes none either.
-    fn is_group_next(&mut self) -> Result<bool, InvalidSchema> {
-        self.reader.is_next_word("group")
     }
 
     fn reserved(&mut self) -> Result<Vec<Reserved>, InvalidSchema> {
