@@ -12,6 +12,8 @@ pub enum Variable {
     ClusterId,
     /// Topics to create at the start: `name:partitions:replication[:policy]`, separated by commas.
     CreateTopics,
+    /// Options of the Java machine that runs Confluent's registry: they say where its users are.
+    RegistryJavaOptions,
     /// It speaks to the image's scripts or to the Java machine, or is nobody's.
     Other,
 }
@@ -60,7 +62,7 @@ const NO_KEY_PREFIXES: &[&str] = &[
 /// What follows `SCHEMA_REGISTRY_` where it is no key: what speaks to the image's scripts or to Java, and where Kubernetes
 /// says that the service called "schema-registry" is.
 const REGISTRY_NO_KEYS: &[&str] =
-    &["CUB_", "HEAP_OPTS", "JMX_", "JVM_PERFORMANCE_OPTS", "LOG4J_", "OPTS", "PORT", "SERVICE_"];
+    &["CUB_", "HEAP_OPTS", "JMX_", "JVM_PERFORMANCE_OPTS", "LOG4J_", "PORT", "SERVICE_"];
 
 /// What the variable `name` means. A key's name is what follows the prefix in lower case, with `_` for a dot, `__` for an
 /// underscore and `___` for a dash.
@@ -68,6 +70,7 @@ pub fn meaning(name: &str) -> Variable {
     match name {
         "CLUSTER_ID" | "KAFKA_CLUSTER_ID" | "KAFKA_KRAFT_CLUSTER_ID" => return Variable::ClusterId,
         "KAFKA_CREATE_TOPICS" => return Variable::CreateTopics,
+        "SCHEMA_REGISTRY_OPTS" => return Variable::RegistryJavaOptions,
         _ => {}
     }
     if let Some(rest) = name.strip_prefix("KAFKA_CFG_") {
@@ -125,7 +128,8 @@ mod tests {
             ("KAFKA_PORT_9092_TCP_ADDR", Variable::Other),
             ("SCHEMA_REGISTRY_LISTENERS", key("schema.registry.listeners")),
             ("SCHEMA_REGISTRY_SCHEMA_COMPATIBILITY_LEVEL", key("schema.registry.schema.compatibility.level")),
-            ("SCHEMA_REGISTRY_OPTS", Variable::Other),
+            ("SCHEMA_REGISTRY_OPTS", Variable::RegistryJavaOptions),
+            ("SCHEMA_REGISTRY_HEAP_OPTS", Variable::Other),
             ("SCHEMA_REGISTRY_PORT_8081_TCP_ADDR", Variable::Other),
             ("PATH", Variable::Other),
             ("CLUSTER_ID", Variable::ClusterId),

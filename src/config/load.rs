@@ -102,6 +102,13 @@ impl Sources {
                 }
                 Variable::ClusterId if !value.is_empty() => cluster_id = Some(value.clone()),
                 Variable::CreateTopics => create_topics = topics_at_start(value)?,
+                Variable::RegistryJavaOptions => {
+                    if let Some(file) = jaas_file(value) {
+                        let key = format!("{}{}", registry_config::PREFIX, registry_config::JAAS_FILE);
+                        let source = "the environment";
+                        settings.insert(key, Setting { value: file.to_owned(), place: name.clone(), source });
+                    }
+                }
                 Variable::ClusterId | Variable::Other => {}
             }
         }
@@ -169,6 +176,11 @@ fn unsaid_listeners(
 /// The variable by which an image says where to listen, weaker than every other place.
 const LISTEN: &str = "OTTLA_LISTEN";
 
+/// The file that Java reads the registry's logins from.
+fn jaas_file(options: &str) -> Option<&str> {
+    options.split_whitespace().find_map(|option| option.strip_prefix("-Djava.security.auth.login.config="))
+}
+
 /// The first text after all that begin with the prefix of the registry's keys.
 const AFTER_REGISTRY_PREFIX: &str = "schema.registry/";
 
@@ -180,8 +192,8 @@ fn registry_config(
     let prefix = registry_config::PREFIX;
     let given: Texts = settings.iter().map(|(name, setting)| (name.clone(), setting.value.clone())).collect();
     let place = |name: &str| settings.get(name).map_or("", |setting| setting.place.as_str());
-    for name in registry_config::unknown(&given) {
-        warnings.push(format!("{}: unknown key {prefix}{name} is ignored", place(name)));
+    for (name, why) in registry_config::without_effect(&given) {
+        warnings.push(format!("{}: {prefix}{name} {why}", place(name)));
     }
     let first = config.listeners.first().map_or(("", 0), |listener| (listener.host.as_str(), listener.port));
     RegistryConfig::new(&given, first).map_err(|(name, why)| {

@@ -28,7 +28,7 @@ pub use describe::{
 pub use listeners::{Advertised, Listener, SecurityProtocol};
 pub use load::{ConfigError, Loaded, Sources, TopicAtStart};
 pub use registry_config::{
-    BasicAuthentication, ClientCertificates, Cors, HttpListener, RegistryConfig, TlsFiles,
+    BasicAuthentication, ClientCertificates, Cors, HttpListener, RegistryConfig, TlsFiles, UsersFile,
 };
 pub use server_config::{ConfigSource, ServerConfig};
 pub use share_config::ShareConfig;

@@ -10,6 +10,9 @@ use std::path::PathBuf;
 /// What every key of the registry begins with in a file; in the environment it is Confluent's `SCHEMA_REGISTRY_`.
 pub const PREFIX: &str = "schema.registry.";
 
+/// Where Java would look for the users: what `SCHEMA_REGISTRY_OPTS` says.
+pub const JAAS_FILE: &str = "jaas.file";
+
 /// The port of Confluent's registry.
 const DEFAULT_PORT: u16 = 8081;
 
@@ -49,12 +52,20 @@ pub struct HttpListener {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BasicAuthentication {
     pub realm: String,
-    /// Lines `user: password,role,role`.
-    pub users_file: PathBuf,
+    pub users: UsersFile,
     /// Who has none of these is refused; `*` is any.
     pub roles: Vec<String>,
     /// Who may do what; without it, whoever is let in may do everything, as in Confluent's registry.
     pub permissions_file: Option<PathBuf>,
+}
+
+/// Where the users are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UsersFile {
+    /// Lines `user: password,role,role`.
+    Lines(PathBuf),
+    /// A login configuration of Java, whose section for the realm names such a file.
+    Jaas(PathBuf),
 }
 
 /// Where certificate and key are, in PEM.
@@ -89,7 +100,7 @@ pub struct Cors {
 /// A value that is not one of its key's: the key without the prefix, and why.
 pub type Invalid = (&'static str, String);
 
-/// What is read. Everything else is in `NO_EFFECT` or unknown.
+/// What is read. Everything else is in `NO_EFFECT`, in `NOT_YET`, or unknown.
 const HONOURED: &[&str] = &[
     "access.control.allow.headers",
     "access.control.allow.methods",
@@ -99,6 +110,7 @@ const HONOURED: &[&str] = &[
     "authentication.roles",
     "avro.compatibility.level",
     "enable",
+    JAAS_FILE,
     "kafkastore.topic",
     "listeners",
     "mode.mutability",
@@ -138,6 +150,26 @@ const NO_EFFECT: &[&str] = &[
     "zookeeper.",
 ];
 
+/// Beginnings of keys that do something in Confluent's registry, and nothing here yet.
+const NOT_YET: &[&str] = &[
+    "access.control.skip.options",
+    "authentication.skip.paths",
+    "authorization.",
+    "csrf.",
+    "dos.filter.",
+    "http2.",
+    "listener.",
+    "nosniff.",
+    "reject.options.request",
+    "resource.extension.class",
+    "response.",
+    "rest.servlet.",
+    "schema.providers",
+    "schema.search.",
+    "sni.",
+    "ssl.",
+];
+
 impl RegistryConfig {
     /// `given`: by key without the prefix. `broker`: host and port of the broker's first listener, where the registry
     /// listens if nobody says where.
@@ -172,12 +204,19 @@ impl RegistryConfig {
     }
 }
 
-/// Keys that nobody knows.
-pub fn unknown(given: &Texts) -> impl Iterator<Item = &str> {
-    let is_known = |name: &str| {
-        HONOURED.contains(&name) || NO_EFFECT.iter().any(|beginning| name.starts_with(beginning))
-    };
-    given.keys().map(String::as_str).filter(move |name| !is_known(name))
+/// Keys that change nothing although whoever set them may think so, with the reason.
+pub fn without_effect(given: &Texts) -> impl Iterator<Item = (&str, &'static str)> {
+    let is_among =
+        |name: &str, beginnings: &[&str]| beginnings.iter().any(|beginning| name.starts_with(beginning));
+    given.keys().map(String::as_str).filter_map(move |name| {
+        if HONOURED.contains(&name) || is_among(name, NO_EFFECT) {
+            return None;
+        }
+        Some((
+            name,
+            if is_among(name, NOT_YET) { "is known, but not yet honoured" } else { "is unknown and ignored" },
+        ))
+    })
 }
 
 struct Given<'a>(&'a Texts);
@@ -251,13 +290,15 @@ fn authentication(texts: &Given<'_>) -> Result<Option<BasicAuthentication>, Inva
         Some("BASIC") => {}
         Some(other) => return Err(("authentication.method", format!("{other} (allowed: NONE, BASIC)"))),
     }
-    let Some(users_file) = texts.path("users.file") else {
-        return Err(("users.file", "authentication.method=BASIC needs it".to_owned()));
+    let users = match (texts.path("users.file"), texts.path(JAAS_FILE)) {
+        (Some(file), _) => UsersFile::Lines(file),
+        (None, Some(file)) => UsersFile::Jaas(file),
+        (None, None) => return Err(("users.file", "authentication.method=BASIC needs it".to_owned())),
     };
     let roles = texts.list("authentication.roles");
     Ok(Some(BasicAuthentication {
         realm: texts.text("authentication.realm").unwrap_or("SchemaRegistry").to_owned(),
-        users_file,
+        users,
         roles: if roles.is_empty() { vec!["*".to_owned()] } else { roles },
         permissions_file: texts.path("permissions.file"),
     }))
@@ -395,12 +436,19 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_are_those_that_nobody_has() {
+    fn keys_without_effect_are_told() {
         let given: Texts =
-            ["listeners", "host.name", "kafkastore.bootstrap.servers", "listener", "user.file"]
+            ["listeners", "host.name", "kafkastore.bootstrap.servers", "ssl.cipher.suites", "user.file"]
                 .into_iter()
                 .map(|name| (name.to_owned(), String::new()))
                 .collect();
-        assert_eq!(unknown(&given).collect::<Vec<_>>(), ["listener", "user.file"]);
+        let found: Vec<_> = without_effect(&given).collect();
+        assert_eq!(
+            found,
+            [
+                ("ssl.cipher.suites", "is known, but not yet honoured"),
+                ("user.file", "is unknown and ignored")
+            ]
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! The Schema Registry beside the broker: its listeners, its files, its task.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -10,11 +10,11 @@ use tracing::{info, warn};
 
 use super::StartError;
 use crate::broker::Broker;
-use crate::config::RegistryConfig;
+use crate::config::{RegistryConfig, UsersFile};
 use crate::server::{Listener, ListenerSpec, SocketOptions};
 use crate::services::client::Client;
 use crate::services::http::{self, Bound, Limits, TlsSettings};
-use crate::services::registry::access::Access;
+use crate::services::registry::access::{Access, jaas};
 use crate::services::registry::rest::{Rest, ServerInfo};
 use crate::services::registry::{self, Registry};
 
@@ -97,11 +97,20 @@ impl Prepared {
 
 fn access(config: &RegistryConfig) -> Result<Option<Access>, StartError> {
     let Some(basic) = &config.authentication else { return Ok(None) };
-    let users = read(&basic.users_file)?;
+    let users_file = match &basic.users {
+        UsersFile::Lines(file) => file.clone(),
+        UsersFile::Jaas(file) => {
+            jaas::users_file(&read(file)?, &basic.realm).map(PathBuf::from).ok_or_else(|| {
+                let (file, realm) = (file.display(), &basic.realm);
+                StartError::Registry(format!("{file}: no file of PropertyFileLoginModule for {realm}"))
+            })?
+        }
+    };
+    let users = read(&users_file)?;
     let permissions = basic.permissions_file.as_deref().map(read).transpose()?;
     let access = Access::new(basic.realm.clone(), basic.roles.clone(), &users, permissions.as_deref());
     access.map(Some).map_err(|error| {
-        let files = [Some(&basic.users_file), basic.permissions_file.as_ref()];
+        let files = [Some(&users_file), basic.permissions_file.as_ref()];
         let files: Vec<String> = files.into_iter().flatten().map(|file| file.display().to_string()).collect();
         StartError::Registry(format!("{}: {error}", files.join(", ")))
     })

@@ -12,9 +12,15 @@
 //! A request without `content-type` has none. After `=` stand the status, and headers that the answer must have
 //! (`name: value`); its body is the rest, to the letter. A body `...` is any.
 
+use std::sync::Arc;
+
 use ottla::{Broker, Running};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 
 use super::support::TempDir;
 
@@ -185,6 +191,36 @@ async fn access() {
         .await
         .unwrap();
     play(&broker, "tests/api/rest/access.txt", include_str!("rest/access.txt")).await;
+    broker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn over_tls() {
+    let keystore = concat!(env!("CARGO_MANIFEST_DIR"), "/src/services/http/testdata/localhost.pem");
+    let broker = Broker::builder()
+        .registry()
+        .set("schema.registry.listeners", "https://127.0.0.1:0")
+        .set("schema.registry.ssl.keystore.location", keystore)
+        .start()
+        .await
+        .unwrap();
+    let address =
+        broker.registry_url().and_then(|url| url.strip_prefix("https://")).expect("it has one with TLS");
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(keystore).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(address).await.unwrap();
+    let connector = TlsConnector::from(Arc::new(config));
+    let mut stream = connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
+    stream.write_all(b"GET /subjects HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    // It may close without a word of TLS.
+    let _unclean = stream.read_to_string(&mut answer).await.is_err();
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("[]"), "{answer}");
     broker.stop().await.unwrap();
 }
 

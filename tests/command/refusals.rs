@@ -62,6 +62,14 @@ fn what_the_registry_was_asked_for_must_be_there() {
     let of_users =
         [("SCHEMA_REGISTRY_AUTHENTICATION_METHOD", "BASIC"), ("SCHEMA_REGISTRY_USERS_FILE", "users")];
     check(&dir, &[listen], &of_users, 1, &["schema registry", "users", "No such file"]);
+    let of_java = [
+        ("SCHEMA_REGISTRY_AUTHENTICATION_METHOD", "BASIC"),
+        ("SCHEMA_REGISTRY_AUTHENTICATION_REALM", "Props"),
+        ("SCHEMA_REGISTRY_OPTS", "-Xmx1g -Djava.security.auth.login.config=jaas"),
+    ];
+    std::fs::write(dir.path().join("jaas"), "Props { x.PropertyFileLoginModule required file=\"people\"; };")
+        .unwrap();
+    check(&dir, &[listen], &of_java, 1, &["schema registry", "people", "No such file"]);
     std::fs::write(dir.path().join("users"), "a: CRYPT:x").unwrap();
     check(&dir, &[listen], &of_users, 1, &["users", "line 1", "MD5"]);
     check(

@@ -2,6 +2,7 @@
 //!
 //! Enters: the texts of the two files; an `Authorization` header. Leaves: what its sender may do, or why it is refused. Pure.
 
+pub mod jaas;
 mod password;
 mod permissions;
 mod users;
