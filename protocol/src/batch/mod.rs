@@ -18,6 +18,7 @@ mod header;
 mod records;
 mod rewrite;
 mod rules;
+mod schema_id;
 mod stream;
 mod validate;
 mod validated;
@@ -32,6 +33,7 @@ pub use rules::{
     INFLATION_RATIO_MAX, InvalidBatch, InvalidBatchKind, RECORD_ERRORS_MAX, RecordError, TargetCompression,
     ValidationRules,
 };
+pub use schema_id::{Part, RecordCheck, SchemaId, SchemaMarks, read_message_path};
 pub use validate::validate;
 pub use validated::{ValidatedBatch, ValidatedBatches};
 pub use view::{Batches, RecordBatch};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{LOG_OVERHEAD_BYTES, TimestampType};
+use super::{LOG_OVERHEAD_BYTES, RecordCheck, TimestampType};
 use crate::ErrorCode;
 use crate::codec::Compression;
 
@@ -35,6 +35,8 @@ pub struct ValidationRules<'a> {
     pub timestamp_after_max_ms: i64,
     /// `cleanup.policy` contains `compact`
     pub is_compacted: bool,
+    /// What else a record must be.
+    pub record_check: Option<&'a dyn RecordCheck>,
 }
 
 impl<'a> ValidationRules<'a> {
@@ -51,6 +53,7 @@ impl<'a> ValidationRules<'a> {
             timestamp_before_max_ms: i64::MAX,
             timestamp_after_max_ms: 60 * 60 * 1000,
             is_compacted: false,
+            record_check: None,
         }
     }
 

@@ -1,9 +1,11 @@
-//! Checks compressed records as they inflate, in bounded memory: keys, values and headers are counted and passed over.
+//! Checks compressed records as they inflate, in bounded memory: keys, values and headers are counted and passed over, but for the
+//! first bytes that a check asks for.
 //! A small batch may inflate to anything, so a broker that only validates must not hold what comes out.
 
 use std::io::Read;
 
-use super::MalformedRecords;
+use super::schema_id::Prefix;
+use super::{MalformedRecords, Part, SchemaMarks};
 use crate::codec::{CHUNK_BYTES, CodecError};
 
 const SMALLEST_CHUNK_BYTES: usize = 512;
@@ -56,27 +58,26 @@ impl<'a> RecordStream<'a> {
         Self { reader, chunk: vec![0; chunk_bytes].into(), position: 0, end: 0, inflated: 0, limit }
     }
 
-    pub fn next_record(&mut self) -> Result<RecordMeta, StreamError> {
+    /// The next record; what `marks` are about is kept in them.
+    pub fn next_record(&mut self, mut marks: Option<&mut SchemaMarks>) -> Result<RecordMeta, StreamError> {
         let declared = self.take_varint()?;
         let length = usize::try_from(declared).map_err(|_| MalformedRecords::NegativeSize(declared))?;
         let start = self.consumed();
+        if let Some(marks) = &mut marks {
+            marks.begin();
+        }
 
         self.skip(1)?;
         let timestamp_delta = self.take_varlong()?;
         let offset_delta = self.take_varint()?;
         let key_length = self.take_varint()?;
-        self.skip_nullable(key_length)?;
+        self.take_nullable(key_length, marks.as_deref_mut().map(|marks| marks.payload(Part::Key)))?;
         let value_length = self.take_varint()?;
-        self.skip_nullable(value_length)?;
+        self.take_nullable(value_length, marks.as_deref_mut().map(|marks| marks.payload(Part::Value)))?;
         let headers = self.take_varint()?;
         let headers = usize::try_from(headers).map_err(|_| MalformedRecords::NegativeHeaders(headers))?;
         for _ in 0..headers {
-            let key_length = self.take_varint()?;
-            self.skip(
-                usize::try_from(key_length).map_err(|_| MalformedRecords::NegativeHeaderKey(key_length))?,
-            )?;
-            let value_length = self.take_varint()?;
-            self.skip_nullable(value_length)?;
+            self.take_header(marks.as_deref_mut())?;
         }
         let read = self.consumed() - start;
         if read != length {
@@ -97,9 +98,56 @@ impl<'a> RecordStream<'a> {
         self.inflated - (self.end - self.position)
     }
 
-    fn skip_nullable(&mut self, length: i32) -> Result<(), StreamError> {
-        // Any negative length is null, as Kafka reads it.
-        self.skip(usize::try_from(length).unwrap_or(0))
+    #[inline]
+    fn take_header(&mut self, marks: Option<&mut SchemaMarks>) -> Result<(), StreamError> {
+        let length = self.take_varint()?;
+        let length = usize::try_from(length).map_err(|_| MalformedRecords::NegativeHeaderKey(length))?;
+        let part = match marks.is_some() && Part::may_be_header(length) {
+            true => {
+                let mut name = [0; Part::HEADER_BYTES_MAX];
+                let name = &mut name[..length];
+                self.read_exact(name)?;
+                Part::of_header(name)
+            }
+            false => {
+                self.skip(length)?;
+                None
+            }
+        };
+        let value_length = self.take_varint()?;
+        self.take_nullable(value_length, marks.zip(part).map(|(marks, part)| marks.header(part)))
+    }
+
+    /// Any negative length is null, as Kafka reads it.
+    #[inline]
+    fn take_nullable(&mut self, length: i32, kept: Option<&mut Prefix>) -> Result<(), StreamError> {
+        let whole = usize::try_from(length);
+        match (whole, kept) {
+            (Ok(length), None) => self.skip(length),
+            (Err(_), None) => Ok(()),
+            (Ok(length), Some(kept)) => {
+                let room = kept.make_room(length);
+                self.read_exact(room)?;
+                self.skip(length - room.len())
+            }
+            (Err(_), Some(kept)) => {
+                kept.set_null();
+                Ok(())
+            }
+        }
+    }
+
+    fn read_exact(&mut self, mut room: &mut [u8]) -> Result<(), StreamError> {
+        while !room.is_empty() {
+            if self.position == self.end && !self.refill()? {
+                return Err(MalformedRecords::Truncated.into());
+            }
+            let step = room.len().min(self.end - self.position);
+            room[..step].copy_from_slice(&self.chunk[self.position..self.position + step]);
+            self.position += step;
+            room = &mut room[step..];
+        }
+        Ok(())
     }
 
     fn skip(&mut self, mut count: usize) -> Result<(), StreamError> {

@@ -14,7 +14,8 @@ use super::header::{
 use super::stream::{RecordMeta, RecordStream, StreamError};
 use super::view::{patch_crc, put};
 use super::{
-    BatchBuilder, BatchError, Batches, MalformedRecords, NO_TIMESTAMP, RecordBatch, Records, TimestampType,
+    BatchBuilder, BatchError, Batches, MalformedRecords, NO_TIMESTAMP, RecordBatch, Records, SchemaMarks,
+    TimestampType,
 };
 use super::{
     InvalidBatch, InvalidBatchKind, RECORD_ERRORS_MAX, RecordError, TargetCompression, ValidatedBatch,
@@ -155,7 +156,8 @@ impl Validator<'_> {
             _ => codec::with_reader(codec, payload, |reader| {
                 let mut stream = RecordStream::new(reader, payload.len(), self.rules.inflation_limit());
                 for _ in 0..batch.records_count {
-                    walk.check(stream.next_record()?);
+                    let record = stream.next_record(walk.marks.as_mut())?;
+                    walk.check(record);
                 }
                 stream.finish()
             }),
@@ -232,6 +234,8 @@ struct RecordChecks<'v> {
     index: i32,
     summary: Summary,
     has_invalid_timestamp: bool,
+    /// Where the rules have a check of their own.
+    marks: Option<SchemaMarks>,
     errors: Vec<RecordError>,
     errors_count: usize,
 }
@@ -249,6 +253,7 @@ impl<'v> RecordChecks<'v> {
                 is_consecutive: true,
             },
             has_invalid_timestamp: false,
+            marks: validator.rules.record_check.map(|_| SchemaMarks::default()),
             errors: Vec::new(),
             errors_count: 0,
         }
@@ -257,6 +262,7 @@ impl<'v> RecordChecks<'v> {
     #[inline]
     fn check(&mut self, record: RecordMeta) {
         let timestamp_ms = self.batch.timestamp_of(record.timestamp_delta);
+        let refused_before = self.errors_count;
         if self.validator.rules.is_compacted && record.key_size < 0 {
             let partition = self.validator;
             self.refuse(format!(
@@ -268,6 +274,9 @@ impl<'v> RecordChecks<'v> {
             }
         } else if self.batch.timestamp_type() == TimestampType::LogAppendTime {
             self.refuse_timestamp_type(timestamp_ms, record);
+        }
+        if self.marks.is_some() && self.errors_count == refused_before {
+            self.check_marks(timestamp_ms, record);
         }
         if timestamp_ms > self.summary.max_timestamp_ms {
             self.summary.max_timestamp_ms = timestamp_ms;
@@ -307,11 +316,31 @@ impl<'v> RecordChecks<'v> {
     #[cold]
     fn refuse_timestamp_type(&mut self, timestamp_ms: i64, record: RecordMeta) {
         self.has_invalid_timestamp = true;
+        let record = self.as_in_java(timestamp_ms, record);
+        self.refuse(format!(
+            "Invalid timestamp type in message {record}. Producer should not set timestamp type to LogAppendTime."
+        ));
+    }
+
+    fn check_marks(&mut self, timestamp_ms: i64, record: RecordMeta) {
+        let (Some(check), Some(marks)) = (self.validator.rules.record_check, &self.marks) else { return };
+        if check.accepts(marks) {
+            return;
+        }
+        if self.errors.len() >= RECORD_ERRORS_MAX {
+            self.errors_count += 1;
+            return;
+        }
+        let (record, reason) = (self.as_in_java(timestamp_ms, record), check.reason(marks));
+        self.refuse(format!("Log record {record} is rejected by {reason}"));
+    }
+
+    fn as_in_java(&self, timestamp_ms: i64, record: RecordMeta) -> String {
         let offset = self.batch.offset_of(record.offset_delta);
         let (key_size, value_size) = (record.key_size.max(0), record.value_size.max(0));
-        self.refuse(format!(
-            "Invalid timestamp type in message DefaultRecord(offset={offset}, timestamp={timestamp_ms}, key={key_size} bytes, value={value_size} bytes). Producer should not set timestamp type to LogAppendTime."
-        ));
+        format!(
+            "DefaultRecord(offset={offset}, timestamp={timestamp_ms}, key={key_size} bytes, value={value_size} bytes)"
+        )
     }
 
     fn finish(self) -> Result<Summary, InvalidBatch> {
@@ -354,6 +383,9 @@ fn shown_as_in_java(error: &RecordError) -> String {
 fn walk_slice(payload: &[u8], count: i32, walk: &mut RecordChecks<'_>) -> Result<(), StreamError> {
     for record in Records::new(payload, count) {
         let record = record?;
+        if let Some(marks) = &mut walk.marks {
+            marks.read(&record);
+        }
         walk.check(RecordMeta {
             offset_delta: record.offset_delta,
             timestamp_delta: record.timestamp_delta,
