@@ -108,8 +108,9 @@ impl Builder {
         let broker = Broker::new(Arc::clone(&config), self.clock, cluster, logs);
         topics::create(&broker, &loaded.create_topics).await?;
         let (stop, stopping) = watch::channel(false);
-        let serving = tokio::spawn(server::run(Arc::clone(&broker), listeners, limits, stopping.clone()));
+        // First, so that no record comes before the broker knows of it.
         let registry = registry.map(|it| it.serve(&broker, loaded.registry, stopping.clone()));
+        let serving = tokio::spawn(server::run(Arc::clone(&broker), listeners, limits, stopping.clone()));
         let (fail, failure) = watch::channel(None);
         let upkeep = tokio::spawn(upkeep(Arc::clone(&broker), stopping, fail));
         Ok(Running { broker, endpoint, stop, serving, registry, upkeep, failure })

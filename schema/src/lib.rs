@@ -9,10 +9,13 @@
 pub mod avro;
 pub mod compatibility;
 pub mod json;
+mod names;
 pub mod protobuf;
 
 use std::fmt;
 use std::str::FromStr;
+
+pub use self::names::RecordNames;
 
 use self::compatibility::Policy;
 
@@ -155,6 +158,16 @@ impl ParsedSchema {
         match self {
             Self::Avro(schema) => schema.check_defaults(),
             Self::Json(_) | Self::Protobuf(_) => Ok(()),
+        }
+    }
+
+    /// What its records are called.
+    pub fn record_names(&self) -> RecordNames {
+        let one = |name: Option<String>| name.map_or(RecordNames::None, RecordNames::One);
+        match self {
+            Self::Avro(schema) => one(schema.record_name()),
+            Self::Json(schema) => one(schema.title()),
+            Self::Protobuf(schema) => schema.message_names(),
         }
     }
 

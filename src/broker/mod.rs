@@ -22,6 +22,7 @@ mod partitions;
 mod producer_ids;
 mod reconfigure;
 mod retention;
+mod schemas;
 pub mod share;
 mod streams_topics;
 mod topic_options;
@@ -64,6 +65,7 @@ pub use fetch_memory::Held;
 pub use lookup::{Led, LookupError, TopicRef};
 pub use partition::{Isolation, Partition, Visible};
 pub use producer_ids::ProducerIdError;
+pub use schemas::{CatchUp, RecordName, SchemaIdCheck, SchemaRegistry, Schemas, SchemasUnavailable};
 pub use topic_options::validation_rules;
 pub use transactions::{MarkerError, TransactionalProducer, VerificationError};
 
@@ -74,6 +76,7 @@ pub struct Broker {
     pub fetch_sessions: FetchSessions,
     pub fetch_memory: Arc<FetchMemory>,
     pub loggers: Loggers,
+    pub schemas: Schemas,
     config: RwLock<Arc<ServerConfig>>,
     partitions: Partitions,
     producer_ids: ProducerIds,
@@ -119,6 +122,7 @@ impl Broker {
                 fetch_sessions: FetchSessions::new(sessions),
                 fetch_memory: Arc::default(),
                 loggers: Loggers::default(),
+                schemas: Schemas::default(),
                 config: RwLock::new(config),
                 partitions: Partitions::new(logs),
                 producer_ids: ProducerIds::default(),

@@ -4,7 +4,7 @@
 
 use super::alter::listener_key;
 use super::key::{Key, Kind, Update};
-use super::keys::{self, CLIENT_METRICS, GROUP, TOPIC};
+use super::keys::{self, CLIENT_METRICS, CONFLUENT_PREFIX, GROUP, TOPIC};
 use super::server_config::{ConfigSource, ServerConfig};
 use super::topic_config::{Texts, topic_value};
 use std::collections::BTreeSet;
@@ -43,7 +43,12 @@ const LAYERS: [ConfigSource; 4] = [
 
 /// A topic with its overrides.
 pub fn describe_topic(server: &ServerConfig, overrides: &Texts) -> Vec<ConfigEntry> {
-    let shown = TOPIC.iter().filter(|key| !key.internal || overrides.contains_key(key.name));
+    let is_confluent = |name: &str| name.starts_with(CONFLUENT_PREFIX);
+    let has_confluent = overrides.keys().any(|name| is_confluent(name));
+    let is_shown = |key: &&'static Key| {
+        !key.internal || overrides.contains_key(key.name) || has_confluent && is_confluent(key.name)
+    };
+    let shown = TOPIC.iter().filter(is_shown);
     let entry = |key: &'static Key| {
         let value = topic_value(server, overrides, key).map(|value| value.to_string());
         // Only the first of a chain is looked at: this is how log.retention.hours is missing in Kafka's answer.
@@ -276,6 +281,27 @@ mod tests {
         check(include_str!("testdata/describe-cluster-default.tsv"), &describe_cluster_default(&server));
         check(include_str!("testdata/describe-group.tsv"), &describe_group(&server, &Texts::new()));
         check(include_str!("testdata/describe-client-metrics.tsv"), &describe_client_metrics(&Texts::new()));
+    }
+
+    #[test]
+    fn the_keys_of_confluent_server_are_told_of_topics_that_have_one() {
+        let of = |overrides| {
+            let entries = describe_topic(&server(), &texts(overrides));
+            let confluent = entries.into_iter().filter(|entry| entry.name.starts_with(CONFLUENT_PREFIX));
+            confluent.map(|entry| line(&entry)).collect::<Vec<_>>()
+        };
+        assert!(of(&[("retention.ms", "1")]).is_empty());
+        let strategy = "io.confluent.kafka.serializers.subject.TopicNameStrategy";
+        assert_eq!(
+            of(&[("confluent.value.schema.validation", "true")]),
+            [
+                "confluent.key.schema.validation\t1\tfalse\tfalse\t5\tfalse".to_owned(),
+                format!("confluent.key.subject.name.strategy\t2\tfalse\tfalse\t5\t{strategy}"),
+                "confluent.value.schema.validation\t1\tfalse\tfalse\t1\ttrue\t1:confluent.value.schema.validation=true"
+                    .to_owned(),
+                format!("confluent.value.subject.name.strategy\t2\tfalse\tfalse\t5\t{strategy}"),
+            ]
+        );
     }
 
     #[test]

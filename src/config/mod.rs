@@ -33,5 +33,6 @@ pub use registry_config::{
 pub use server_config::{ConfigSource, ServerConfig};
 pub use share_config::ShareConfig;
 pub use topic_config::{
-    Compression, Texts, TimestampType, TopicConfig, TopicConfigError, topic_value, validate_topic,
+    Compression, SchemaValidation, SubjectNameStrategy, Texts, TimestampType, TopicConfig, TopicConfigError,
+    topic_value, validate_topic,
 };

@@ -42,6 +42,31 @@ pub struct TopicConfig {
     pub segment_jitter_ms: i64,
     pub segment_ms: i64,
     pub unclean_leader_election_enable: bool,
+    pub schema_validation: SchemaValidation,
+}
+
+/// `confluent.{key,value}.schema.validation`: for a part whose schemas are looked for, under which subject.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SchemaValidation {
+    pub key: Option<SubjectNameStrategy>,
+    pub value: Option<SubjectNameStrategy>,
+}
+
+impl SchemaValidation {
+    pub fn is_on(&self) -> bool {
+        self.key.is_some() || self.value.is_some()
+    }
+}
+
+/// Which subject a schema is registered under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubjectNameStrategy {
+    /// `topic-key`, `topic-value`.
+    TopicName,
+    /// The record's full name.
+    RecordName,
+    /// `topic-record`.
+    TopicRecordName,
 }
 
 /// `message.timestamp.type`.
@@ -100,6 +125,16 @@ impl TopicConfig {
             segment_jitter_ms: values.long("segment.jitter.ms"),
             segment_ms: values.long("segment.ms"),
             unclean_leader_election_enable: values.flag("unclean.leader.election.enable"),
+            schema_validation: SchemaValidation {
+                key: values.validated_under(
+                    "confluent.key.schema.validation",
+                    "confluent.key.subject.name.strategy",
+                ),
+                value: values.validated_under(
+                    "confluent.value.schema.validation",
+                    "confluent.value.subject.name.strategy",
+                ),
+            },
         }
     }
 }
@@ -231,6 +266,14 @@ impl Values<'_> {
         }
     }
 
+    fn validated_under(&self, flag: &str, strategy: &str) -> Option<SubjectNameStrategy> {
+        self.flag(flag).then(|| match self.text(strategy).as_str() {
+            keys::RECORD_NAME_STRATEGY => SubjectNameStrategy::RecordName,
+            keys::TOPIC_RECORD_NAME_STRATEGY => SubjectNameStrategy::TopicRecordName,
+            _ => SubjectNameStrategy::TopicName,
+        })
+    }
+
     /// `internal.segment.bytes` lets a test have segments below the smallest that `segment.bytes` allows.
     fn segment_bytes(&self) -> i32 {
         match self.value("internal.segment.bytes") {
@@ -276,6 +319,49 @@ mod tests {
         assert_eq!(plain.segment_bytes, 1 << 30);
         let own = TopicConfig::new(&server, &texts(&[("retention.ms", "7"), ("segment.bytes", " 2000000 ")]));
         assert_eq!((own.retention_ms, own.segment_bytes), (7, 2_000_000));
+    }
+
+    #[test]
+    fn the_keys_of_confluent_server_are_checked_and_understood() {
+        let server = server(&[]);
+        let record_name = "io.confluent.kafka.serializers.subject.RecordNameStrategy";
+        let of = |pairs: &[(&str, &str)]| {
+            let own = texts(pairs);
+            validate_topic(&server, &Texts::new(), &own)
+                .map(|()| TopicConfig::new(&server, &own).schema_validation)
+                .map_err(|error| error.0)
+        };
+        let both = SchemaValidation {
+            key: Some(SubjectNameStrategy::RecordName),
+            value: Some(SubjectNameStrategy::TopicName),
+        };
+        assert_eq!(of(&[]), Ok(SchemaValidation::default()));
+        assert_eq!(
+            of(&[("confluent.key.subject.name.strategy", record_name)]),
+            Ok(SchemaValidation::default())
+        );
+        assert_eq!(
+            of(&[
+                ("confluent.key.schema.validation", "TRUE"),
+                ("confluent.value.schema.validation", "true"),
+                ("confluent.key.subject.name.strategy", record_name),
+            ]),
+            Ok(both)
+        );
+        for (name, text, message) in [
+            ("schema.validation", "yes", "Expected value to be either true or false"),
+            (
+                "subject.name.strategy",
+                "MyStrategy",
+                "String must be one of: io.confluent.kafka.serializers.subject.TopicNameStrategy, \
+                 io.confluent.kafka.serializers.subject.RecordNameStrategy, \
+                 io.confluent.kafka.serializers.subject.TopicRecordNameStrategy",
+            ),
+        ] {
+            let name = format!("confluent.value.{name}");
+            let message = format!("Invalid value {text} for configuration {name}: {message}");
+            assert_eq!(of(&[(&name, text)]), Err(message));
+        }
     }
 
     #[test]

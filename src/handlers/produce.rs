@@ -3,13 +3,14 @@
 //!
 //! Everything up to the append happens when the reply is first polled, so that records stand in the log in the order
 //! of the connection's requests; only the wait for the commit is left to later polls. Where a transaction begins its
-//! coordinator is asked before: the connection's later requests then wait for their turn.
+//! coordinator is asked before, and where a topic validates schemas the registry is: the connection's later requests then
+//! wait for their turn.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ottla_protocol::ErrorCode;
-use ottla_protocol::batch::{InvalidBatch, validate};
+use ottla_protocol::batch::{InvalidBatch, RecordCheck, ValidationRules, validate};
 use ottla_protocol::messages::ProduceRequest;
 use ottla_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
@@ -20,12 +21,16 @@ use ottla_storage::{AppendContext, AppendError, Appended, Origin};
 use tracing::debug;
 
 mod origins;
+mod schemas;
 
 use self::origins::Origins;
+use self::schemas::Registry;
 use super::Context;
 use super::errors::Code;
 use super::reply::{IntoReply, Reply};
-use crate::broker::{Led, LookupError, Partition, TopicRef, in_place, validation_rules};
+use crate::broker::{
+    Led, LookupError, Partition, SchemaIdCheck, SchemaRegistry, TopicRef, in_place, validation_rules,
+};
 use crate::config::{Compression, TopicConfig};
 use crate::metadata::{Image, Topic, is_internal};
 
@@ -57,7 +62,7 @@ pub async fn handle(context: Context, request: ProduceRequest) -> Produced {
         // The order in which requests ask for their turn must not depend on how busy the task has been.
         let _turn = tokio::task::unconstrained(context.client.produce_turn.lock()).await;
         let origins = Origins::of(&context, &request).await;
-        append_all(&context, request, &origins)
+        append_all(&context, request, &origins).await
     };
     let mut failed = false;
     let mut responses = Vec::with_capacity(topics.len());
@@ -106,7 +111,8 @@ impl ProducedPartition {
     }
 }
 
-fn append_all(context: &Context, request: ProduceRequest, origins: &Origins) -> Vec<ProducedTopic> {
+async fn append_all(context: &Context, request: ProduceRequest, origins: &Origins) -> Vec<ProducedTopic> {
+    let mut registry = Registry::default();
     let image = context.broker().image();
     let by_id = context.api_version >= BY_ID_SINCE;
     let acks = request.acks;
@@ -116,16 +122,18 @@ fn append_all(context: &Context, request: ProduceRequest, origins: &Origins) -> 
         let topic = context.broker().topic(&image, &topic_ref);
         let mut partitions = Vec::with_capacity(data.partition_data.len());
         for partition in data.partition_data {
-            let records = partition.records.unwrap_or_default();
+            let index = partition.index;
             let appended = match (&topic, origins.of_partition(topics.len(), partitions.len())) {
                 (Ok(topic), Ok(origin)) => {
-                    append(context, &image, topic, partition.index, records, acks, origin)
+                    let records = partition.records.unwrap_or_default();
+                    let given = Given { index, records, acks, origin };
+                    append(context, &image, topic, given, &mut registry).await
                 }
                 (_, Err(refusal)) => Err(refusal),
                 (Err(error), _) => Err(Refusal::from(error.code())),
             };
             partitions.push(appended.unwrap_or_else(|refusal| ProducedPartition {
-                response: refusal.response(partition.index),
+                response: refusal.response(index),
                 pending: None,
             }));
         }
@@ -134,21 +142,46 @@ fn append_all(context: &Context, request: ProduceRequest, origins: &Origins) -> 
     topics
 }
 
-fn append(
-    context: &Context,
-    image: &Image,
-    topic: &Topic,
+/// What a request has for a partition.
+struct Given {
     index: i32,
     records: Bytes,
     acks: i16,
     origin: Origin,
+}
+
+async fn append(
+    context: &Context,
+    image: &Image,
+    topic: &Topic,
+    given: Given,
+    registry: &mut Registry,
 ) -> Result<ProducedPartition, Refusal> {
-    let broker = context.broker();
-    let led = broker.led(image, topic, index, -1)?;
+    let led = context.broker().led(image, topic, given.index, -1)?;
     let config = led.partition.config();
-    let now_ms = broker.clock.now_ms();
-    let rules = validation_rules(&config, &topic.name, index, context.api_version, now_ms);
-    check_request(context, topic, &led, acks, config.min_insync_replicas)?;
+    check_request(context, topic, &led, given.acks, config.min_insync_replicas)?;
+    let registry = match config.schema_validation.is_on() {
+        true => Some(registry.get(context, &topic.name).await?),
+        false => None,
+    };
+    append_to(context, topic, led, given, registry.as_deref())
+}
+
+fn append_to(
+    context: &Context,
+    topic: &Topic,
+    led: Led,
+    given: Given,
+    registry: Option<&dyn SchemaRegistry>,
+) -> Result<ProducedPartition, Refusal> {
+    let Given { index, records, acks, origin } = given;
+    let config = led.partition.config();
+    let now_ms = context.broker().clock.now_ms();
+    let check = registry.map(|known| SchemaIdCheck::new(known, &topic.name, config.schema_validation));
+    let rules = ValidationRules {
+        record_check: check.as_ref().map(|check| check as &dyn RecordCheck),
+        ..validation_rules(&config, &topic.name, index, context.api_version, now_ms)
+    };
     let records = unpinned(records, context.request_bytes);
     let batches = if takes_long(&records, &config) {
         in_place(|| validate(records, &rules))?

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -79,6 +79,8 @@ impl Prepared {
             ..registry::RegistryConfig::default()
         };
         let registry = Registry::new(settings, Client::new(Arc::clone(broker), "schema-registry"));
+        let asked: Weak<Registry> = Arc::downgrade(&registry);
+        broker.schemas.set_registry(asked);
         let server = ServerInfo { group_id: config.group_id };
         let rest = Rest::new(Arc::clone(&registry), server, self.access, config.cors);
         let task = tokio::spawn(async move {

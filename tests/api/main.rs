@@ -41,6 +41,7 @@ mod produce;
 mod put_away;
 mod rest;
 mod retention;
+mod schema_validation;
 mod share_acknowledge;
 mod share_fetch;
 mod share_group_state;

@@ -143,6 +143,15 @@ async fn play(broker: &Running, name: &str, text: &str) {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// One request; its answer's body.
+pub async fn ask(broker: &Running, request: &str, body: &str) -> String {
+    let request = vec![request.to_owned(), format!("content-type: {MEDIA}")];
+    let block = Block { request, body: body.to_owned(), ..Block::default() };
+    let (status, _, body) = Http::connect(broker).await.ask(&block).await;
+    assert_eq!(status, "200", "{body}");
+    body
+}
+
 /// A transcript against a registry of its own.
 macro_rules! transcript {
     ($name:ident) => {

@@ -88,6 +88,14 @@ impl Schema {
         }
     }
 
+    /// The full name, if it is a record.
+    pub fn record_name(&self) -> Option<String> {
+        match &self.understood.graph.node(self.understood.root).kind {
+            graph::Kind::Record(record) => Some(record.named.name.full()),
+            _ => None,
+        }
+    }
+
     /// Whether every default is a value of its field's type. Confluent's registry asks when a schema is registered with
     /// `normalize=true`, or always with `avro.validate.defaults`.
     pub fn check_defaults(&self) -> Result<(), InvalidSchema> {

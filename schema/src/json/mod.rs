@@ -55,6 +55,12 @@ impl Schema {
         }
     }
 
+    /// `title`, which stands for a name.
+    pub fn title(&self) -> Option<String> {
+        let value = text::read(&self.canonical).ok()?;
+        Some(value.get("title")?.as_str()?.to_owned())
+    }
+
     /// There is but one form: formats that are not known give the canonical text.
     pub fn formatted(&self, _format: &str) -> Result<String, InvalidSchema> {
         Ok(self.canonical.clone())

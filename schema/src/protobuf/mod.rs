@@ -36,10 +36,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use prost::Message;
 
-use self::element::File;
+use self::element::{File, Type};
 use self::types::Types;
 use self::writer::Form;
-use crate::{Dependency, InvalidSchema, MAX_SCHEMA_BYTES, Words};
+use crate::{Dependency, InvalidSchema, MAX_SCHEMA_BYTES, RecordNames, Words, names};
 
 /// A schema that was understood.
 #[derive(Debug, Clone)]
@@ -97,6 +97,11 @@ impl Schema {
         }
     }
 
+    /// As a path in a record counts them: messages without enums, in their order.
+    pub fn message_names(&self) -> RecordNames {
+        RecordNames::Messages { package: self.file.package.clone(), messages: names(&self.file.types) }
+    }
+
     fn written(&self, form: &Form<'_>) -> String {
         // It fails for types that are not declared, and those were looked for when it was parsed.
         writer::write(&self.file, form).unwrap_or_default()
@@ -136,4 +141,14 @@ fn read(text: &str) -> Result<File, InvalidSchema> {
 /// A descriptor may, whatever its text is.
 fn may_use_known(text: &str) -> bool {
     !text.contains(';') || known::PACKAGES.iter().any(|package| text.contains(package))
+}
+
+fn names(of: &[Type]) -> Vec<names::Message> {
+    let message = |of: &Type| match of {
+        Type::Message(message) => {
+            Some(names::Message { name: message.name.clone(), messages: names(&message.types) })
+        }
+        Type::Enum(_) => None,
+    };
+    of.iter().filter_map(message).collect()
 }

@@ -33,6 +33,8 @@ pub const SERVER: &[Key] = &[
         "Whether a broker hands over its leaderships before it stops."),
     broker("controller.listener.names", List, None, NonEmptyListOf(&[]), High, ReadOnly, NoEffect,
         "Names of the listeners on which controllers speak; Ottla's controller lives in the broker and opens none."),
+    internal("confluent.schema.registry.url", List, None, Any, High, ReadOnly, NoEffect,
+        "Where Confluent Server looks for schemas; here the registry is in the broker's own process."),
     internal("controller.performance.always.log.threshold.ms", Long, Some("2000"), AtLeast(0), Medium, ReadOnly, NoEffect,
         "Milliseconds above which a controller event is always logged."),
     internal("controller.performance.sample.period.ms", Long, Some("60000"), AtLeast(100), Medium, ReadOnly, NoEffect,

@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 
 pub use client_metrics::CLIENT_METRICS;
 pub use group::GROUP;
-pub use topic::TOPIC;
+pub use topic::{CONFLUENT_PREFIX, RECORD_NAME_STRATEGY, TOPIC, TOPIC_RECORD_NAME_STRATEGY};
 
 /// The broker's keys, by subject.
 const BROKER: [&[Key]; 4] =

@@ -3,6 +3,15 @@
 
 use super::super::key::{Honour::*, Importance::*, Key, Kind::*, Rule::*, internal_resource, resource};
 
+/// Confluent Server's keys, which Apache Kafka does not have: they are shown for topics that have one of them.
+pub const CONFLUENT_PREFIX: &str = "confluent.";
+
+const TOPIC_NAME_STRATEGY: &str = "io.confluent.kafka.serializers.subject.TopicNameStrategy";
+pub const RECORD_NAME_STRATEGY: &str = "io.confluent.kafka.serializers.subject.RecordNameStrategy";
+pub const TOPIC_RECORD_NAME_STRATEGY: &str = "io.confluent.kafka.serializers.subject.TopicRecordNameStrategy";
+const SUBJECT_NAME_STRATEGIES: [&str; 3] =
+    [TOPIC_NAME_STRATEGY, RECORD_NAME_STRATEGY, TOPIC_RECORD_NAME_STRATEGY];
+
 #[rustfmt::skip]
 pub const TOPIC: &[Key] = &[
     resource("cleanup.policy", List, Some("delete"), ListOf(&["compact", "delete"]), Medium, &["log.cleanup.policy"], Honoured,
@@ -15,6 +24,14 @@ pub const TOPIC: &[Key] = &[
         "Codec in which the topic's batches are stored; 'producer' keeps the one that the producer chose."),
     resource("compression.zstd.level", Int, Some("3"), Between(-131072, 22), Medium, &["compression.zstd.level"], Honoured,
         "Level used when the broker itself compresses with zstd: -131072 to 22."),
+    internal_resource("confluent.key.schema.validation", Boolean, Some("false"), Any, Medium, &[], Honoured,
+        "Whether records are refused whose key names no schema that is registered for it."),
+    internal_resource("confluent.key.subject.name.strategy", String, Some(TOPIC_NAME_STRATEGY), OneOf(&SUBJECT_NAME_STRATEGIES), Medium, &[], Honoured,
+        "Under which subject the schemas of keys are registered: a Java class of Confluent's serializers, by name."),
+    internal_resource("confluent.value.schema.validation", Boolean, Some("false"), Any, Medium, &[], Honoured,
+        "Whether records are refused whose value names no schema that is registered for it."),
+    internal_resource("confluent.value.subject.name.strategy", String, Some(TOPIC_NAME_STRATEGY), OneOf(&SUBJECT_NAME_STRATEGIES), Medium, &[], Honoured,
+        "Under which subject the schemas of values are registered: a Java class of Confluent's serializers, by name."),
     resource("delete.retention.ms", Long, Some("86400000"), AtLeast(0), Medium, &["log.cleaner.delete.retention.ms"], Honoured,
         "Milliseconds for which compaction keeps tombstones."),
     resource("file.delete.delay.ms", Long, Some("60000"), AtLeast(0), Medium, &["log.segment.delete.delay.ms"], Honoured,

@@ -34,6 +34,11 @@ impl Guid {
         Guid(hash.finalize().0)
     }
 
+    /// As it stands in a record.
+    pub fn of_bytes(bytes: [u8; 16]) -> Guid {
+        Guid(bytes)
+    }
+
     /// As a UUID is written.
     pub fn parse(text: &str) -> Option<Guid> {
         let uuid = uuid::Uuid::try_parse(text).ok()?;

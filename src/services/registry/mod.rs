@@ -8,6 +8,7 @@
 //! | `records` | keys and values of the topic's records |
 //! | `state` | pure: what the records say, decisions as records to append |
 //! | `storage` | the topic: read, written as a client |
+//! | `validation` | what the broker asks about the schemas of records |
 //! | `rest` | the API over HTTP |
 //! | `access` | who may use it |
 //!
@@ -23,6 +24,7 @@ pub mod rest;
 mod state;
 mod storage;
 mod subject;
+mod validation;
 
 use std::sync::Arc;
 
@@ -31,6 +33,7 @@ use model::*;
 use parser::Parser;
 use state::{Outcome, State};
 use storage::Storage;
+use validation::Names;
 
 use super::client::Client;
 
@@ -63,6 +66,7 @@ pub struct Registry {
     config: RegistryConfig,
     storage: Storage,
     parser: Parser,
+    names: Names,
 }
 
 /// Subjects and versions in one answer at most; of schemas fewer, as the configuration says.
@@ -71,7 +75,7 @@ const MAX_LIST: usize = 1_000_000;
 impl Registry {
     pub fn new(config: RegistryConfig, client: Client) -> Arc<Registry> {
         let storage = Storage::new(client, &config.topic);
-        Arc::new(Registry { config, storage, parser: Parser::default() })
+        Arc::new(Registry { config, storage, parser: Parser::default(), names: Names::default() })
     }
 
     /// Reads the topic, if it is there: done once after the start, so that the first request need not wait for it.
@@ -320,16 +324,6 @@ impl Registry {
     /// `GET /v1/metadata/id`: the id of the Kafka cluster.
     pub async fn cluster_id(&self) -> Result<String, Error> {
         self.storage.client().cluster_id().await.map_err(|error| Error::store(error.to_string()))
-    }
-
-    /// Whether a record of this subject may say that it has the schema with this id. What the topic said when it was read last.
-    pub fn knows_id(&self, subject: &str, id: i32) -> bool {
-        self.storage.known().holds(subject, id)
-    }
-
-    /// The same by guid.
-    pub fn knows_guid(&self, subject: &str, guid: &str) -> bool {
-        self.storage.known().holds_guid(subject, guid)
     }
 
     fn check_mode_mutability(&self) -> Result<(), Error> {

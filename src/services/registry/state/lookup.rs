@@ -1,5 +1,8 @@
 //! Is this schema there? By what it says, by its id, by its guid.
 
+use std::sync::Arc;
+
+use ottla_protocol::batch::SchemaId;
 use ottla_schema::ParsedSchema;
 
 use super::draft::Draft;
@@ -10,7 +13,7 @@ use crate::services::registry::model::{
     ContextId, Deleted, Format, Metadata, Mode, RegisterSchemaRequest, Schema, SubjectVersion, VersionId,
 };
 use crate::services::registry::parser::Parser;
-use crate::services::registry::subject::{self, Qualified};
+use crate::services::registry::subject::{self, DEFAULT_CONTEXT, Qualified};
 
 /// The property that keeps a version apart from one that says the same.
 pub(super) const CONFLUENT_VERSION: &str = "confluent:version";
@@ -252,9 +255,31 @@ impl State {
     }
 
     /// The same by guid.
-    pub fn holds_guid(&self, subject: &str, guid: &str) -> bool {
-        let id = Guid::parse(guid).and_then(|guid| self.context_of(subject)?.by_guid.get(&guid).copied());
+    pub fn holds_guid(&self, subject: &str, guid: Guid) -> bool {
+        let id = self.context_of(subject).and_then(|context| context.by_guid.get(&guid).copied());
         id.is_some_and(|id| self.holds(subject, id))
+    }
+
+    /// What a record's schema is known by, in the default context.
+    pub fn guid_of(&self, id: SchemaId) -> Option<Guid> {
+        self.named_by(id).map(|found| found.version.content.guid)
+    }
+
+    /// Reads that schema; with the bytes of its text.
+    pub fn parse_by_id(&self, id: SchemaId, parser: &Parser) -> Option<(Arc<ParsedSchema>, usize)> {
+        let found = self.named_by(id)?;
+        let content = &found.version.content;
+        Some((self.parse(&found.subject, content, parser).ok()?, content.schema.len()))
+    }
+
+    fn named_by(&self, id: SchemaId) -> Option<Found> {
+        let id = match id {
+            SchemaId::Id(id) => id,
+            SchemaId::Guid(guid) => {
+                *self.contexts.get(DEFAULT_CONTEXT)?.by_guid.get(&Guid::of_bytes(guid))?
+            }
+        };
+        self.holder_in(DEFAULT_CONTEXT, id)
     }
 
     fn ids_with(&self, guid: Guid) -> impl Iterator<Item = (&str, i32)> {
