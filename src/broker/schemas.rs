@@ -205,3 +205,45 @@ impl fmt::Debug for SchemaIdCheck<'_> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A registry that is read, or not.
+    struct Fake(Result<(), &'static str>);
+
+    impl SchemaRegistry for Fake {
+        fn catch_up(&self) -> CatchUp<'_> {
+            Box::pin(async { self.0.map_err(str::to_owned) })
+        }
+
+        fn is_registered(&self, _subject: &str, _id: SchemaId) -> bool {
+            true
+        }
+
+        fn record_name(&self, _id: SchemaId, _message: &[i32]) -> RecordName {
+            RecordName::Unknown
+        }
+    }
+
+    async fn caught_up(schemas: &Schemas) -> Result<(), SchemasUnavailable> {
+        schemas.caught_up("t").await.map(|_| ())
+    }
+
+    #[tokio::test]
+    async fn nothing_is_said_of_schemas_that_cannot_be_read() {
+        let not_now = |why: &str| Err(SchemasUnavailable::NotNow(why.to_owned()));
+        let schemas = Schemas::default();
+        assert_eq!(caught_up(&schemas).await, Err(SchemasUnavailable::NoRegistry));
+        let offline: Arc<dyn SchemaRegistry> = Arc::new(Fake(Err("offline")));
+        schemas.set_registry(Arc::downgrade(&offline));
+        assert_eq!(caught_up(&schemas).await, not_now("offline"));
+        drop(offline);
+        assert_eq!(caught_up(&schemas).await, not_now("the schema registry is being stopped"));
+        let (schemas, readable) = (Schemas::default(), Arc::new(Fake(Ok(()))));
+        let asked: Weak<Fake> = Arc::downgrade(&readable);
+        schemas.set_registry(asked);
+        assert_eq!(caught_up(&schemas).await, Ok(()));
+    }
+}

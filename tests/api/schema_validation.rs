@@ -50,7 +50,7 @@ async fn with_schemas(configs: &[(&str, &str)]) -> (Running, Client) {
 
 async fn register(broker: &Running, subject: &str, body: &str, id: i32) {
     let answer = ask(broker, &format!("POST /subjects/{subject}/versions"), body).await;
-    assert!(answer.starts_with(&format!("{{\"id\":{id},")), "{answer}");
+    assert!(answer.contains(&format!("\"id\":{id},")), "{answer}");
 }
 
 type Header<'a> = (&'a [u8], Option<&'a [u8]>);
@@ -143,12 +143,14 @@ async fn headers_count_before_the_value() {
     let known = [&[1], &guid.as_bytes()[..]].concat();
     let unknown = [&[1][..], &[0xab; 16]].concat();
     const NAME: &[u8] = b"__value_schema_id";
+    let long = [9; 5000];
     check(
         &[VALUE],
         &[
             ((None, Some(b"text"), &[(NAME, Some(&known))]), None),
             ((None, Some(b"text"), &[(b"other", Some(&known)), (NAME, Some(ID))]), None),
             ((None, Some(&known), &[]), None),
+            ((Some(&long), Some(&long), &[(&long, Some(&long)), (NAME, Some(&known)), (&long, None)]), None),
             // The last one counts, and null is none.
             ((None, Some(b"text"), &[(NAME, Some(&unknown)), (NAME, Some(&known))]), None),
             ((None, Some(ID), &[(NAME, Some(&unknown)), (NAME, None)]), None),
