@@ -37,4 +37,4 @@ for line in sys.stdin:
     case.pop("descriptor", None)
     if "error" not in case and (found := descriptor(case)):
         case["descriptor"] = found
-    print(json.dumps(case, ensure_ascii=False))
+    print(json.dumps(case, ensure_ascii=False, separators=(",", ":")))
