@@ -39,6 +39,7 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod put_away;
+mod registry;
 mod rest;
 mod retention;
 mod schema_validation;

@@ -22,12 +22,12 @@ impl State {
         default_level: Level,
         parser: &Parser,
     ) -> Result<CompatibilityCheckResponse, Error> {
-        let earlier = match version {
-            None => self.undeleted(subject),
-            Some(VersionId::Latest) => self.latest(subject).into_iter().collect(),
+        let one = match version {
+            None => None,
+            Some(VersionId::Latest) => self.latest(subject),
             Some(VersionId::Number(number)) => {
                 let found = self.numbered(subject, VersionId::Number(number), false);
-                vec![found.ok_or_else(|| Error::version_not_found(number))?]
+                Some(found.ok_or_else(|| Error::version_not_found(number))?)
             }
         };
         let config = self.config_in_scope(Some(subject), default_level);
@@ -35,22 +35,25 @@ impl State {
         let normalize = normalize || config.normalize == Some(true);
         let parsed = self.canonicalize(&mut draft, normalize, parser)?;
         let parsed = parsed.ok_or_else(|| Error::invalid_schema("Empty schema"))?;
-        let messages = self.incompatibilities(&draft, &parsed, &earlier, &config, parser)?;
+        let messages = match version {
+            None => self.incompatibilities(&draft, &parsed, self.undeleted(subject), &config, parser)?,
+            Some(_) => self.incompatibilities(&draft, &parsed, one.into_iter(), &config, parser)?,
+        };
         Ok(CompatibilityCheckResponse { is_compatible: messages.is_empty(), messages })
     }
 
-    /// The versions of a subject that are not deleted, oldest first.
-    pub(super) fn undeleted(&self, subject: &str) -> Vec<Found> {
-        let numbers = self.versions_of(subject).filter(|(_, version)| !version.deleted);
-        numbers.filter_map(|(number, _)| self.found(subject, number)).collect()
+    /// The versions of a subject that are not deleted, newest first.
+    pub(super) fn undeleted(&self, subject: &str) -> impl Iterator<Item = Found> {
+        let numbers = self.versions_of(subject).rev().filter(|(_, version)| !version.deleted);
+        numbers.filter_map(|(number, _)| self.found(subject, number))
     }
 
-    /// Why the draft may not follow these versions, which come oldest first: Confluent's lines; none when it may.
+    /// Why the draft may not follow these versions, which come newest first: Confluent's lines; none when it may.
     pub(super) fn incompatibilities(
         &self,
         draft: &Draft,
         parsed: &ParsedSchema,
-        earlier: &[Found],
+        earlier: impl Iterator<Item = Found>,
         config: &Config,
         parser: &Parser,
     ) -> Result<Vec<String>, Error> {
@@ -61,10 +64,7 @@ impl State {
         let group_of =
             |metadata: Option<&Metadata>| group.and_then(|group| metadata?.properties.get(group).cloned());
         let own_group = group_of(draft.metadata.as_ref());
-        let held = earlier
-            .iter()
-            .rev()
-            .filter(|found| group_of(found.version.content.metadata.as_ref()) == own_group);
+        let held = earlier.filter(|found| group_of(found.version.content.metadata.as_ref()) == own_group);
         let is_transitive = level.name().ends_with("_TRANSITIVE");
         let count = match (level, is_transitive) {
             (Level::None, _) => 0,

@@ -34,7 +34,7 @@ impl State {
         }
         let value = (!permanent).then(|| Box::new(deleted_value(subject, found.number, &found.version)));
         let mut records = vec![Record::Schema { subject: subject.to_owned(), version: found.number, value }];
-        if permanent && self.versions_of(subject).count() == 1 {
+        if permanent && self.versions_of(subject).nth(1).is_none() {
             records.extend(self.forget_settings(subject));
         }
         Ok(Outcome { answer: found.number, records })

@@ -24,14 +24,9 @@ impl State {
         };
         let mut subjects = self.with_prefix(&query.subject_prefix);
         // Whom an alias of this prefix stands for belongs to it, too.
-        for aliased in aliases.keys() {
-            if let Some((name, versions)) = self.subjects.get_key_value(aliased.as_str())
-                && !subjects.iter().any(|(listed, _)| *listed == name)
-            {
-                subjects.push((name, versions));
-            }
-        }
+        subjects.extend(aliases.keys().filter_map(|aliased| self.subjects.get_key_value(aliased.as_str())));
         subjects.sort_by_key(|(name, _)| *name);
+        subjects.dedup_by_key(|(name, _)| *name);
         let (include_deleted, latest_only) = (query.deleted, query.latest_only);
         let versions = subjects.into_iter().flat_map(move |(name, versions)| {
             let shown = versions.iter().filter(move |(_, version)| include_deleted || !version.deleted);

@@ -6,7 +6,7 @@ use ottla_protocol::batch::SchemaId;
 use ottla_schema::ParsedSchema;
 
 use super::draft::Draft;
-use super::{Content, Found, State};
+use super::{Content, Found, Holder, State, Version};
 use crate::services::registry::error::Error;
 use crate::services::registry::guid::Guid;
 use crate::services::registry::model::{
@@ -82,11 +82,21 @@ impl State {
         {
             return Ok(Some(found));
         }
-        let mut versions = self.versions_of(&draft.subject).rev();
-        let number = versions.find(|(_, version)| {
-            (deleted || !version.deleted) && self.is_found_by(&draft, &parsed, &version.content, parser)
-        });
-        Ok(number.and_then(|(number, _)| self.found(&draft.subject, number)))
+        Ok(self.found_by(&draft, &parsed, parser, |version| deleted || !version.deleted))
+    }
+
+    /// The newest version that the draft stands for although it does not say the same, of those that count.
+    pub(super) fn found_by(
+        &self,
+        draft: &Draft,
+        parsed: &ParsedSchema,
+        parser: &Parser,
+        counts: impl Fn(&Version) -> bool,
+    ) -> Option<Found> {
+        let special = self.special.get(draft.subject.as_str())?;
+        let found = special.iter().rev().filter_map(|number| self.found(&draft.subject, *number));
+        let mut found = found.filter(|found| counts(&found.version));
+        found.find(|found| self.is_found_by(draft, parsed, &found.version.content, parser))
     }
 
     /// The id that the draft has in its context, and the version of its subject that has it.
@@ -105,17 +115,17 @@ impl State {
         kept: &Content,
         parser: &Parser,
     ) -> bool {
-        if draft.schema_type != kept.schema_type
+        let is_same_text = draft.references == kept.references && *draft.schema == *kept.schema;
+        let may_be_resolved = draft.references.is_empty() && !kept.references.is_empty();
+        if !(is_same_text || may_be_resolved)
+            || draft.schema_type != kept.schema_type
             || draft.rule_set != kept.rule_set
             || !is_same_metadata(draft.metadata.as_ref(), kept.metadata.as_ref())
         {
             return false;
         }
-        if draft.references == kept.references {
-            return *draft.schema == *kept.schema;
-        }
-        if !draft.references.is_empty() || kept.references.is_empty() {
-            return false;
+        if is_same_text {
+            return true;
         }
         let resolved = self.parse(&draft.subject, kept, parser).and_then(|kept| {
             let text = kept.formatted("resolved").map_err(|error| Error::invalid_schema(error.0))?;
@@ -238,13 +248,12 @@ impl State {
         let found = self.holder_in_contexts(id, subject).ok_or_else(Error::schema_not_found)?;
         let holders = self.context_of(&found.subject).and_then(|context| context.by_id.get(&id));
         let holders = holders.map_or(&[][..], |holders| &holders.0);
-        let versions = holders.iter().filter(|(subject, number)| {
-            deleted || self.found(subject, *number).is_some_and(|found| !found.version.deleted)
+        let versions = holders.iter().filter(|holder| {
+            let found = self.found(&holder.subject, holder.version);
+            deleted || found.is_some_and(|found| !found.version.deleted)
         });
-        let of = |(subject, version): &(std::sync::Arc<str>, i32)| SubjectVersion {
-            subject: subject.to_string(),
-            version: *version,
-        };
+        let of =
+            |holder: &Holder| SubjectVersion { subject: holder.subject.to_string(), version: holder.version };
         Ok(versions.map(of).collect())
     }
 
@@ -309,9 +318,9 @@ impl State {
         elsewhere.or_else(|| self.holder_in(own.context, id))
     }
 
-    fn holder_in(&self, context: &str, id: i32) -> Option<Found> {
-        let (subject, number) = self.contexts.get(context)?.by_id.get(&id)?.0.first()?;
-        self.found(subject, *number)
+    pub(super) fn holder_in(&self, context: &str, id: i32) -> Option<Found> {
+        let holder = self.contexts.get(context)?.by_id.get(&id)?.0.first()?;
+        self.found(&holder.subject, holder.version)
     }
 
     /// What was found, its text in the form that is asked for.
@@ -327,7 +336,7 @@ impl State {
 
     /// Whether there is a version of this subject, of a subject of this context, or at all.
     pub fn has_subjects(&self, asked: Option<&str>, deleted: bool) -> bool {
-        let is_there = |(_, version): (i32, &super::Version)| deleted || !version.deleted;
+        let is_there = |(_, version): (i32, &Version)| deleted || !version.deleted;
         match asked {
             Some(subject) if !Qualified::parse(subject).name.is_empty() => {
                 self.versions_of(subject).any(is_there)

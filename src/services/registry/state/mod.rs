@@ -15,7 +15,7 @@ mod settings;
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::guid::Guid;
@@ -36,6 +36,8 @@ pub struct Outcome<T> {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct State {
     subjects: BTreeMap<Arc<str>, Versions>,
+    /// The versions that a schema may be found by without saying the same ([`Content::is_special`]): few, where versions are many.
+    special: BTreeMap<Arc<str>, BTreeSet<i32>>,
     contexts: BTreeMap<String, Context>,
     /// By subject, `:.context:`, or none for the default context.
     configs: BTreeMap<Option<String>, Config>,
@@ -67,6 +69,13 @@ struct Content {
     guid: Guid,
 }
 
+impl Content {
+    /// With references, it may be asked for with these resolved; with metadata, without the version in them.
+    fn is_special(&self) -> bool {
+        !self.references.is_empty() || self.metadata.is_some()
+    }
+}
+
 /// A space of ids.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Context {
@@ -78,24 +87,39 @@ struct Context {
     max_id: i32,
 }
 
-/// The subjects that have a schema, in their order, with the version that got it last.
+/// The subjects that have a schema, in their order.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Holders(Vec<(Arc<str>, i32)>);
+struct Holders(Vec<Holder>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Holder {
+    subject: Arc<str>,
+    /// The one that got the schema last.
+    version: i32,
+    /// Imported twice, a schema may have older versions in the same subject.
+    is_repeated: bool,
+}
 
 impl Holders {
     fn version_of(&self, subject: &str) -> Option<i32> {
-        self.find(subject).ok().map(|at| self.0[at].1)
+        self.find(subject).ok().map(|at| self.0[at].version)
     }
 
     fn set(&mut self, subject: &Arc<str>, version: i32) {
         match self.find(subject) {
-            Ok(at) => self.0[at].1 = version,
-            Err(at) => self.0.insert(at, (Arc::clone(subject), version)),
+            Ok(at) => {
+                let holder = &mut self.0[at];
+                holder.is_repeated |= holder.version != version;
+                holder.version = version;
+            }
+            Err(at) => {
+                self.0.insert(at, Holder { subject: Arc::clone(subject), version, is_repeated: false });
+            }
         }
     }
 
     fn find(&self, subject: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|(held, _)| held.as_ref().cmp(subject))
+        self.0.binary_search_by(|holder| holder.subject.as_ref().cmp(subject))
     }
 }
 

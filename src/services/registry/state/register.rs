@@ -1,7 +1,5 @@
 //! A registration: what is taken over from the version before, whether it may follow, which version and id it gets.
 
-use std::sync::Arc;
-
 use ottla_schema::ParsedSchema;
 use ottla_schema::compatibility::Mode as Level;
 
@@ -39,7 +37,7 @@ impl State {
             return Ok(Outcome { answer: answer_of(&found), records: Vec::new() });
         }
         self.check_register_mode(&draft)?;
-        Registration { state: self, config, normalize, parser, earlier: self.undeleted(subject) }.run(draft)
+        Registration { state: self, config, normalize, parser }.run(draft)
     }
 
     /// The version that the draft would be, if it is one.
@@ -119,8 +117,6 @@ struct Registration<'a> {
     config: Config,
     normalize: bool,
     parser: &'a Parser,
-    /// Versions that are not deleted, oldest first.
-    earlier: Vec<Found>,
 }
 
 impl Registration<'_> {
@@ -142,8 +138,8 @@ impl Registration<'_> {
             return Ok(Outcome { answer: answer_of(&found), records: Vec::new() });
         }
         if !is_importing {
-            let lines =
-                self.state.incompatibilities(&draft, &parsed, &self.earlier, &self.config, self.parser)?;
+            let earlier = self.state.undeleted(&draft.subject);
+            let lines = self.state.incompatibilities(&draft, &parsed, earlier, &self.config, self.parser)?;
             if !lines.is_empty() {
                 return Err(Error::incompatible(&draft.subject, &lines));
             }
@@ -157,7 +153,7 @@ impl Registration<'_> {
     }
 
     fn populate(&self, draft: &mut Draft, new_version: i32) -> Result<(), Error> {
-        let previous = self.earlier.last().map(|found| Arc::clone(&found.version.content));
+        let previous = self.state.latest(&draft.subject).map(|found| found.version.content);
         if draft.is_blank() {
             let previous = previous.as_deref().ok_or_else(|| Error::invalid_schema("Empty schema"))?;
             draft.schema = previous.schema.to_string();
@@ -186,11 +182,9 @@ impl Registration<'_> {
         if draft.version != 0 {
             return None;
         }
-        let found = self.earlier.iter().rev().find(|found| {
-            id.is_none_or(|id| id == found.version.id)
-                && self.state.is_found_by(draft, parsed, &found.version.content, self.parser)
-        });
-        found.cloned()
+        self.state.found_by(draft, parsed, self.parser, |version| {
+            !version.deleted && id.is_none_or(|id| id == version.id)
+        })
     }
 
     /// The records of a new version. An earlier one with the same id that is deleted is not needed any more, unless another
@@ -211,7 +205,9 @@ impl Registration<'_> {
         if !Qualified::parse(&draft.subject).is_default() && !is_recorded {
             records.push(Record::Context { context, is_set: true });
         }
-        let replaced = self.state.versions_of(&draft.subject).filter(|(number, version)| {
+        let has_had_it = of_context.and_then(|context| context.by_id.get(&id)?.version_of(&draft.subject));
+        let versions = has_had_it.map(|_| self.state.versions_of(&draft.subject));
+        let replaced = versions.into_iter().flatten().filter(|(number, version)| {
             version.deleted
                 && version.id == id
                 && *number < draft.version

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ottla_schema::SchemaType;
 
-use super::{Content, Context, State, Version};
+use super::{Content, Context, State, Version, Versions};
 use crate::services::registry::guid::Guid;
 use crate::services::registry::records::{Record, SchemaValue};
 use crate::services::registry::subject::{self, Qualified};
@@ -71,8 +71,8 @@ impl State {
 
     /// What the schema with this id says, in the subject's context.
     pub(super) fn holder_of(&self, subject: &str, id: i32) -> Option<Arc<Content>> {
-        let (holder, number) = self.context_of(subject)?.by_id.get(&id)?.0.first()?;
-        Some(Arc::clone(&self.subjects.get(holder)?.get(number)?.content))
+        let holder = self.context_of(subject)?.by_id.get(&id)?.0.first()?;
+        Some(Arc::clone(&self.subjects.get(&holder.subject)?.get(&holder.version)?.content))
     }
 
     fn link(&mut self, subject: &str, number: i32, version: Version) {
@@ -87,23 +87,29 @@ impl State {
         context.by_id.entry(version.id).or_default().set(&name, number);
         context.by_guid.insert(version.content.guid, version.id);
         context.max_id = context.max_id.max(version.id);
+        if version.content.is_special() {
+            self.special.entry(Arc::clone(&name)).or_default().insert(number);
+        }
         self.subjects.entry(name).or_default().insert(number, version);
     }
 
     fn remove_version(&mut self, subject: &str, number: i32) {
         let Some(versions) = self.subjects.get_mut(subject) else { return };
         let Some(version) = versions.remove(&number) else { return };
-        // Imported twice, a schema may have an older version in the same subject.
-        let other =
-            versions.iter().rev().find(|(_, other)| other.id == version.id).map(|(number, _)| *number);
+        if let Some(context) = self.contexts.get_mut(Qualified::parse(subject).context) {
+            context.unlink(subject, number, &version, versions);
+        }
         if versions.is_empty() {
             self.subjects.remove(subject);
         }
+        if let Some(special) = self.special.get_mut(subject) {
+            special.remove(&number);
+            if special.is_empty() {
+                self.special.remove(subject);
+            }
+        }
         if !version.deleted {
             self.count_references(subject, &version, Step::Down);
-        }
-        if let Some(context) = self.contexts.get_mut(Qualified::parse(subject).context) {
-            context.unlink(subject, number, &version, other);
         }
     }
 
@@ -164,15 +170,20 @@ enum Step {
 }
 
 impl Context {
-    /// A version is gone; `other`: an older one of the same subject with the same schema.
-    fn unlink(&mut self, subject: &str, number: i32, version: &Version, other: Option<i32>) {
+    /// A version is gone; these are the others of its subject.
+    fn unlink(&mut self, subject: &str, number: i32, version: &Version, others: &Versions) {
         let Some(holders) = self.by_id.get_mut(&version.id) else { return };
         let Ok(at) = holders.find(subject) else { return };
-        if holders.0[at].1 != number {
+        let holder = &mut holders.0[at];
+        if holder.version != number {
             return;
         }
+        let other = match holder.is_repeated {
+            true => others.iter().rev().find(|(_, other)| other.id == version.id),
+            false => None,
+        };
         match other {
-            Some(other) => holders.0[at].1 = other,
+            Some((other, _)) => holder.version = *other,
             None => drop(holders.0.remove(at)),
         }
         if holders.0.is_empty() {

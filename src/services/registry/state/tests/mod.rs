@@ -1,6 +1,7 @@
 //! Transcripts, and a simulation that holds the state against a plain model.
 
 mod simulator;
+mod transcripts;
 
 use bytes::Bytes;
 

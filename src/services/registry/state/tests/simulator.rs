@@ -143,7 +143,7 @@ fn check(registry: &Registry, parser: &Parser, model: &Model) {
             .unwrap_or_else(|error| panic!("{subject} {version}: {error}"));
         assert_eq!((found.id, found.deleted), (Some(*id), Some(*deleted)), "{subject} {version}");
         assert_eq!(found.schema.as_ref(), model.said.get(&(subject.starts_with(':'), *id)));
-        assert!(state.holds(subject, *id));
+        assert!(state.holds(subject, *id), "{subject} {version}");
     }
     let listed: BTreeSet<String> =
         Page::default().of(state.subjects(":*:", Deleted::Included), 100).into_iter().collect();
