@@ -11,8 +11,9 @@ import durability  # noqa: E402
 import examples  # noqa: E402
 import serializers  # noqa: E402
 import topic  # noqa: E402
+import validation  # noqa: E402
 
-MODULES = (examples, serializers, calls, auth, comparison, topic, durability)
+MODULES = (examples, serializers, validation, calls, auth, comparison, topic, durability)
 
 name = sys.argv[1]
 for module in MODULES:

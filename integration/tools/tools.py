@@ -113,6 +113,34 @@ def configs():
     show("configs", "--entity-type", "brokers", "--entity-default", "--alter", "--delete-config", "log.cleaner.threads")
 
 
+def schema_validation():
+    """A topic that takes only records with a schema: what the producer is told, by Kafka's own class."""
+    validation = "confluent.value.schema.validation"
+    # Apache Kafka's tool looks for itself whether it knows a key; Confluent's knows this one.
+    show("topics", "--create", "--topic", TOPIC, "--config", f"{validation}=true")
+    tool("topics", "--create", "--topic", TOPIC)
+    entity = ["--entity-type", "topics", "--entity-name", TOPIC]
+    show("configs", *entity, "--alter", "--add-config", f"{validation}=true")
+    show("topics", "--describe", "--topic", TOPIC)
+    show("configs", *entity, "--alter", "--add-config", "confluent.value.subject.name.strategy=MyStrategy")
+    complaints = refusals("text")
+    print("\n".join(complaints))
+    show("configs", *entity, "--alter", "--add-config", f"{validation}=false")
+    show("configs", *entity, "--describe", ordered=False)
+    produce(["taken"])
+    show("console-consumer", "--topic", TOPIC, "--from-beginning", "--max-messages", "1")
+
+
+def refusals(line):
+    """What the producer says when a record is refused; it says it in its log."""
+    done = subprocess.run(
+        [TOOL, "console-producer", "--bootstrap-server", BOOTSTRAP, "--topic", TOPIC], input=f"{line}\n", capture_output=True,
+        text=True, timeout=60, check=False,
+    )
+    told = [told for told in (done.stdout + done.stderr).splitlines() if told.startswith("org.apache.kafka.")]
+    return [re.sub(r"timestamp=\d+", "timestamp=MS", told) for told in told]
+
+
 def consumer_groups():
     produce([f"r{i}" for i in range(10)])
     tool("console-consumer", "--topic", TOPIC, "--group", GROUP, "--from-beginning", "--max-messages", "4")
@@ -389,7 +417,7 @@ def broker_api_versions():
 
 SCENARIOS = {
     run.__name__.replace("_", "-"): run
-    for run in (console, topics, configs, consumer_groups, every_kind, share_groups, streams_groups, transactions, verifiable, verifiable_share, get_offsets, delete_records, log_dirs, broker_api_versions)
+    for run in (console, topics, configs, schema_validation, consumer_groups, every_kind, share_groups, streams_groups, transactions, verifiable, verifiable_share, get_offsets, delete_records, log_dirs, broker_api_versions)
 }
 
 SCENARIOS[sys.argv[1]]()
