@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness import brokers, places
 from harness.brokers import Broker
-from harness.figures import compaction, many, recovery, wire
+from harness.figures import compaction, many, recovery, registry, wire
 from harness.figures.measure import cpu_seconds, franz, idle_memory, last, memory, spawn, tool
 
 # So that the members of all protocols are missed after the same time.
@@ -173,4 +173,5 @@ PARTS = {
     "compaction": compaction.measure,
     "recovery": recovery.measure,
     "many": many.measure,
+    "registry": registry.measure,
 }
