@@ -70,7 +70,7 @@ fn register(registry: &mut Registry, parser: &Parser, model: &mut Model, subject
     let mut held = model.versions.iter().filter(|((of, _), _)| of.starts_with(':') == context);
     let is_there = before.is_some_and(|before| held.any(|(_, (held, _))| *held == before));
     assert!(!is_there || before == Some(id), "{text} has two ids");
-    if model.versions.get(&(subject, version)).is_none() {
+    if !model.versions.contains_key(&(subject, version)) {
         let newest =
             model.versions.keys().filter(|(of, _)| *of == subject).map(|(_, version)| *version).max();
         assert_eq!(version, newest.unwrap_or(0) + 1);
