@@ -156,7 +156,7 @@ impl Validator<'_> {
             _ => codec::with_reader(codec, payload, |reader| {
                 let mut stream = RecordStream::new(reader, payload.len(), self.rules.inflation_limit());
                 for _ in 0..batch.records_count {
-                    let record = stream.next_record(walk.marks.as_mut())?;
+                    let record = stream.next_record(walk.marks.as_deref_mut())?;
                     walk.check(record);
                 }
                 stream.finish()
@@ -234,10 +234,12 @@ struct RecordChecks<'v> {
     index: i32,
     summary: Summary,
     has_invalid_timestamp: bool,
-    /// Where the rules have a check of their own.
-    marks: Option<SchemaMarks>,
+    /// Where the rules have a check of their own; in a box, since there is seldom one.
+    marks: Option<Box<SchemaMarks>>,
     errors: Vec<RecordError>,
     errors_count: usize,
+    /// The index of the last record with an error; -1: none.
+    last_refused: i32,
 }
 
 impl<'v> RecordChecks<'v> {
@@ -253,16 +255,16 @@ impl<'v> RecordChecks<'v> {
                 is_consecutive: true,
             },
             has_invalid_timestamp: false,
-            marks: validator.rules.record_check.map(|_| SchemaMarks::default()),
+            marks: validator.rules.record_check.map(|_| Box::default()),
             errors: Vec::new(),
             errors_count: 0,
+            last_refused: -1,
         }
     }
 
     #[inline]
     fn check(&mut self, record: RecordMeta) {
         let timestamp_ms = self.batch.timestamp_of(record.timestamp_delta);
-        let refused_before = self.errors_count;
         if self.validator.rules.is_compacted && record.key_size < 0 {
             let partition = self.validator;
             self.refuse(format!(
@@ -275,7 +277,7 @@ impl<'v> RecordChecks<'v> {
         } else if self.batch.timestamp_type() == TimestampType::LogAppendTime {
             self.refuse_timestamp_type(timestamp_ms, record);
         }
-        if self.marks.is_some() && self.errors_count == refused_before {
+        if self.marks.is_some() && self.last_refused != self.index {
             self.check_marks(timestamp_ms, record);
         }
         if timestamp_ms > self.summary.max_timestamp_ms {
@@ -296,6 +298,7 @@ impl<'v> RecordChecks<'v> {
     #[cold]
     fn refuse(&mut self, message: String) {
         self.errors_count += 1;
+        self.last_refused = self.index;
         if self.errors.len() < RECORD_ERRORS_MAX {
             self.errors.push(RecordError { batch_index: self.index, message: Some(message) });
         }
@@ -322,6 +325,7 @@ impl<'v> RecordChecks<'v> {
         ));
     }
 
+    #[inline(never)]
     fn check_marks(&mut self, timestamp_ms: i64, record: RecordMeta) {
         let (Some(check), Some(marks)) = (self.validator.rules.record_check, &self.marks) else { return };
         if check.accepts(marks) {
