@@ -18,7 +18,7 @@ fn transcripts() {
     check_transcripts("src/services/registry/state/testdata", |transcript| {
         let mut registry = Registry::default();
         let parser = Parser::default();
-        let played = replay_transcript(transcript, |command| {
+        replay_transcript(transcript, |command| {
             if command == "new" {
                 registry = Registry::default();
                 return Vec::new();
@@ -33,8 +33,7 @@ fn transcripts() {
             }));
             assert_eq!(registry.reloaded().state, registry.state, "{command}: a reload knows the same");
             lines
-        });
-        played
+        })
     });
 }
 
