@@ -9,7 +9,7 @@ import urllib.parse
 
 from harness.apicurio import Apicurio
 from harness.brokers import Broker, BrokerError
-from harness.figures.measure import idle_memory, memory, spawn
+from harness.figures.measure import cpu_seconds, idle_memory, memory, spawn
 
 CONNECTIONS = 4
 # What is registered before anything is measured: both compile or allocate at the first requests.
@@ -27,11 +27,11 @@ def measure(kind, directory, options, figures):
     try:
         figures[f"{label}: memory before the first schema, MB"] = f"{idle_memory(registry):.1f}"
         run(registry, register, "warm", count=WARM)
-        ids = loaded(figures, f"{label}: registrations", run(registry, register, "load", options.seconds))
+        ids = loaded(registry, figures, f"{label}: registrations", register, "load", options.seconds)
         run(registry, by_id, ids, count=WARM)
-        loaded(figures, f"{label}: schemas by id", run(registry, by_id, ids, options.seconds))
-        run(registry, look_up, "load", count=WARM)
-        loaded(figures, f"{label}: lookups of a schema", run(registry, look_up, "load", options.seconds))
+        loaded(registry, figures, f"{label}: schemas by id", by_id, ids, options.seconds)
+        run(registry, look_up, "warm", count=WARM)
+        loaded(registry, figures, f"{label}: lookups of a schema", look_up, "warm", options.seconds)
         figures[f"{label}: memory after the load, MB"] = f"{memory(registry):.1f}"
     finally:
         registry.stop()
@@ -39,12 +39,14 @@ def measure(kind, directory, options, figures):
         many(directory, figures)
 
 
-def loaded(figures, label, found):
-    """Writes a load's figures down; the ids that it saw."""
-    ids, times, seconds = found
+def loaded(registry, figures, label, load, what, seconds):
+    """Runs a load and writes its figures down; the ids that it saw."""
+    before = cpu_seconds(registry)
+    ids, times, took = run(registry, load, what, seconds)
     times.sort()
-    figures[f"{label} per s ({CONNECTIONS} connections)"] = f"{len(times) / seconds:.0f}"
+    figures[f"{label} per s ({CONNECTIONS} connections)"] = f"{len(times) / took:.0f}"
     figures[f"{label}: p99 ms"] = f"{times[len(times) * 99 // 100] * 1000:.2f}"
+    figures[f"{label}: CPU µs each"] = f"{(cpu_seconds(registry) - before) * 1e6 / len(times):.0f}"
     return ids
 
 
@@ -92,8 +94,8 @@ def register(what, connection, number):
 
 
 def look_up(what, connection, number):
-    """Among the first hundred of the connection's own, which the load before it has registered."""
-    number %= 100
+    """Among those that the connection has registered while all was cold."""
+    number %= WARM // CONNECTIONS
     return "POST", f"/subjects/{what}-{connection}-{number}", schema(what, connection, number)
 
 
@@ -109,10 +111,11 @@ def many(directory, figures):
     })
     broker.start()
     try:
-        empty, begin = idle_memory(broker), time.monotonic()
+        empty, before, begin = idle_memory(broker), cpu_seconds(broker), time.monotonic()
         with multiprocessing.get_context("fork").Pool(CONNECTIONS) as pool:
             pool.map(fill, [(broker.registry, number) for number in range(CONNECTIONS)], 1)
         figures[f"{label}: registered in, s"] = f"{time.monotonic() - begin:.1f}"
+        figures[f"{label}: registrations, CPU µs each"] = f"{(cpu_seconds(broker) - before) * 1e6 / MANY:.0f}"
         figures[f"{label}: memory over an empty registry, bytes each"] = f"{(memory(broker) - empty) * 2**20 / MANY:.0f}"
         broker.stop()
         figures[f"{label}: start to the first answer, s"] = f"{restarted(broker):.2f}"
