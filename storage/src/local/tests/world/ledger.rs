@@ -42,6 +42,8 @@ pub(super) struct Written {
     pub sent: Option<Sent>,
     /// As it lies in the log now; nothing: compaction has removed it.
     pub bytes: Bytes,
+    /// So many it had when it was written.
+    pub original_bytes: usize,
     /// Those that compaction has left.
     pub records: Vec<Record>,
     /// Those that it had.
@@ -61,6 +63,7 @@ impl Written {
             kind,
             sent,
             bytes: batch.bytes().clone(),
+            original_bytes: batch.bytes().len(),
             original: records.clone(),
             records,
             is_compacted: false,
