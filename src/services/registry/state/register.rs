@@ -129,6 +129,12 @@ impl Registration<'_> {
         }
         let parsed = self.state.canonicalize(&mut draft, self.normalize, self.parser)?;
         let parsed = parsed.ok_or_else(|| Error::invalid_schema("Empty schema"))?;
+        if self.normalize {
+            parsed.check_defaults().map_err(|error| {
+                let schema_type = &draft.schema_type;
+                Error::invalid_schema(format!("Invalid schema of type {schema_type}, details: {error}"))
+            })?;
+        }
         let known = match self.same_elsewhere(&draft) {
             Same::Here(found) => return Ok(Outcome { answer: answer_of(&found), records: Vec::new() }),
             Same::Elsewhere(id) => Some(id),
