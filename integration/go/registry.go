@@ -111,7 +111,7 @@ func registryReads(cl *sr.Client, ctx context.Context) {
 	call[[]sr.ContextID]("ids by guid")(cl.SchemaIDsByGUID(ctx, found.GUID))
 	call[[]string]("subjects by id")(cl.SubjectsByID(ctx, found.ID))
 	call[[]sr.SubjectVersion]("versions by id")(cl.SchemaVersionsByID(ctx, found.ID))
-	call[[]sr.SubjectSchema]("usages by id")(cl.SchemaUsagesByID(ctx, found.ID))
+	tell("usages by id", bySubject(got(cl.SchemaUsagesByID(ctx, found.ID))), nil)
 	call[[]int]("versions")(cl.SubjectVersions(ctx, "s"))
 	call[[]int]("versions of nobody")(cl.SubjectVersions(ctx, "nobody"))
 	call[sr.SubjectSchema]("version 1")(cl.SchemaByVersion(ctx, "s", 1))
@@ -119,13 +119,9 @@ func registryReads(cl *sr.Client, ctx context.Context) {
 	call[sr.SubjectSchema]("version 9")(cl.SchemaByVersion(ctx, "s", 9))
 	call[string]("text of version 2")(cl.SchemaTextByVersion(ctx, "s", 2))
 	call[string]("text of Protobuf")(cl.SchemaTextByVersion(ctx, "p", 1))
-	call[[]sr.SubjectSchema]("schemas of a subject")(cl.Schemas(ctx, "s"))
-	all := got(cl.AllSchemas(ctx))
-	sort.Slice(all, func(i, j int) bool {
-		return all[i].Subject+string(rune(all[i].Version)) < all[j].Subject+string(rune(all[j].Version))
-	})
-	tell("all schemas", all, nil)
-	call[[]sr.SubjectSchema]("references")(cl.SchemaReferences(ctx, "s", 1))
+	tell("schemas of a subject", bySubject(got(cl.Schemas(ctx, "s"))), nil)
+	tell("all schemas", bySubject(got(cl.AllSchemas(ctx))), nil)
+	tell("references", bySubject(got(cl.SchemaReferences(ctx, "s", 1))), nil)
 	check := func(what string, version int, text string, params ...sr.Param) {
 		call[sr.CheckCompatibilityResult](what)(cl.CheckCompatibility(sr.WithParams(ctx, params...), "s", version, sr.Schema{Schema: text}))
 	}
@@ -133,6 +129,14 @@ func registryReads(cl *sr.Client, ctx context.Context) {
 	check("not compatible with version 1", 1, avroText, sr.Verbose)
 	check("not compatible with all", -2, avroText, sr.Verbose)
 	check("not compatible, said shortly", -2, avroText)
+}
+
+// The client asks for several at once, and puts them together as they come.
+func bySubject(all []sr.SubjectSchema) []sr.SubjectSchema {
+	sort.Slice(all, func(i, j int) bool {
+		return all[i].Subject+string(rune(all[i].Version)) < all[j].Subject+string(rune(all[j].Version))
+	})
+	return all
 }
 
 func registrySettings(cl *sr.Client, ctx context.Context) {
