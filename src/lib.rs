@@ -10,6 +10,7 @@
 //! | room | what is in it |
 //! |---|---|
 //! | `config` | one table of keys; where their values come from |
+//! | `accepting` | one loop that accepts connections, for whatever is spoken on them |
 //! | [`server`] | listeners, connections |
 //! | [`services`] | what stands beside the broker and uses it as a client: the schema registry |
 //! | [`handlers`] | the API table, one file per Kafka API |
@@ -21,6 +22,7 @@
 //! | `log_dump` | `ottla log dump`: the files of a log, shown as Kafka's tool shows them |
 //! | [`health`] | a client that asks a broker whether it serves |
 
+mod accepting;
 pub mod broker;
 pub mod cli;
 pub mod clock;

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
+use crate::accepting;
 use crate::broker::cluster::{self, Cluster, ClusterError, ClusterSettings, DataDirError, Given, Identity};
 use crate::broker::{Broker, Endpoint, TableRules};
 use crate::clock::{self, Clock};
@@ -401,7 +402,7 @@ async fn upkeep(broker: Arc<Broker>, mut stop: watch::Receiver<bool>, fail: watc
     for tick in 1_u64.. {
         tokio::select! {
             _ = ticks.tick() => {}
-            () = server::stopped(&mut stop) => return,
+            () = accepting::stopped(&mut stop) => return,
         }
         if let Err(why) = broker.check_log_dirs().await {
             fail.send_replace(Some(why));

@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::{debug, info};
 
 use super::Admission;
+use crate::accepting::stopped;
 use crate::handlers::{self, Api, Client, Context, PendingReply, Reply};
 
 /// What a connection may use, shared by all of them.
@@ -79,12 +80,6 @@ pub async fn serve(stream: TcpStream, client: Arc<Client>, limits: Limits, mut s
             }
         }
     }
-}
-
-/// Ends when the server has been told to stop.
-pub async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // A server that is gone without a word is one that stopped.
-    let _gone = stop.wait_for(|stopping| *stopping).await.is_err();
 }
 
 /// Why a connection ended before the client closed it.

@@ -1,29 +1,29 @@
 //! Listeners and connections.
 //!
-//! Enters: sockets. Leaves: requests, in order, to `handlers`; responses, in order, to the socket. This is the
-//! only folder that knows of TCP. May use: handlers, protocol.
+//! Enters: sockets. Leaves: requests, in order, to `handlers`; responses, in order, to the socket. May use: handlers, protocol,
+//! accepting.
 
 mod admission;
 mod advertised;
 mod connection;
 
+use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use ottla_protocol::StrBytes;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 pub use admission::Admission;
 pub use advertised::Advertised;
-pub use connection::{Limits, stopped};
+pub use connection::Limits;
 
 use admission::TooMany;
 
+use crate::accepting::{self, Acceptor};
 use crate::broker::{Broker, Endpoint};
 use crate::handlers::Client;
 
@@ -118,21 +118,18 @@ impl Listener {
 
 /// Accepts on all listeners until told to stop; ends when every connection has been answered and closed.
 pub async fn run(broker: Arc<Broker>, listeners: Vec<Listener>, limits: Limits, stop: watch::Receiver<bool>) {
-    let mut accepting = JoinSet::new();
+    let mut sockets = Vec::new();
     for listener in listeners {
-        let advertised = Arc::new(listener.advertised);
-        for socket in listener.sockets {
-            let accept = Accept {
-                broker: Arc::clone(&broker),
-                name: Arc::clone(&listener.name),
-                advertised: Arc::clone(&advertised),
-                limits: limits.clone(),
-                stop: stop.clone(),
-            };
-            accepting.spawn(accept.run(socket));
-        }
+        let accept = Accept {
+            broker: Arc::clone(&broker),
+            name: listener.name,
+            advertised: Arc::new(listener.advertised),
+            limits: limits.clone(),
+            stop: stop.clone(),
+        };
+        sockets.extend(listener.sockets.into_iter().map(|socket| (socket, accept.clone())));
     }
-    while accepting.join_next().await.is_some() {}
+    accepting::run(sockets, stop).await;
 }
 
 fn listen(address: SocketAddr, options: SocketOptions) -> io::Result<TcpListener> {
@@ -176,6 +173,7 @@ async fn addresses(spec: &ListenerSpec) -> io::Result<Vec<SocketAddr>> {
     Ok(found)
 }
 
+#[derive(Clone)]
 struct Accept {
     broker: Arc<Broker>,
     name: Arc<str>,
@@ -184,54 +182,41 @@ struct Accept {
     stop: watch::Receiver<bool>,
 }
 
-impl Accept {
-    async fn run(mut self, socket: TcpListener) {
-        let mut connections = JoinSet::new();
-        loop {
-            let accepted = tokio::select! {
-                accepted = accept(&self.limits.admission, &self.broker, &socket) => accepted,
-                Some(ended) = connections.join_next() => {
-                    log_panic(ended);
-                    continue;
-                }
-                () = connection::stopped(&mut self.stop) => break,
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    let slot = match self.limits.admission.admit(&self.broker.config(), peer.ip()) {
-                        Ok(slot) => slot,
-                        Err(TooMany { limit }) => {
-                            info!(%peer, limit, "connection refused: max.connections.per.ip");
-                            continue;
-                        }
-                    };
-                    if let Some(client) = self.client(&stream, peer) {
-                        let serving =
-                            connection::serve(stream, client, self.limits.clone(), self.stop.clone());
-                        connections.spawn(async move {
-                            serving.await;
-                            drop(slot);
-                        });
-                    }
-                }
-                Err(error) => {
-                    // Out of file descriptors, mostly: connections that end free some.
-                    warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-        drop(socket);
-        while let Some(ended) = connections.join_next().await {
-            log_panic(ended);
-        }
+impl Acceptor for Accept {
+    const CONNECTION: &str = "a connection";
+
+    type Room = ();
+
+    async fn room(&self) -> io::Result<()> {
+        self.limits.admission.room(|| self.broker.config()).await;
+        Ok(())
     }
 
+    fn serve(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        (): (),
+    ) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let slot = match self.limits.admission.admit(&self.broker.config(), peer.ip()) {
+            Ok(slot) => slot,
+            Err(TooMany { limit }) => {
+                info!(%peer, limit, "connection refused: max.connections.per.ip");
+                return None;
+            }
+        };
+        let client = self.client(&stream, peer)?;
+        let serving = connection::serve(stream, client, self.limits.clone(), self.stop.clone());
+        Some(async move {
+            serving.await;
+            drop(slot);
+        })
+    }
+}
+
+impl Accept {
     fn client(&self, stream: &TcpStream, peer: SocketAddr) -> Option<Arc<Client>> {
         let local = stream.local_addr().ok()?;
-        if let Err(error) = stream.set_nodelay(true) {
-            debug!(%peer, %error, "TCP_NODELAY refused");
-        }
         let advertised = self.advertised.for_client(&self.name, peer.ip(), local.ip());
         Some(Arc::new(Client {
             broker: Arc::clone(&self.broker),
@@ -243,25 +228,5 @@ impl Accept {
             produce_turn: tokio::sync::Mutex::default(),
             share: self.broker.share().connection(),
         }))
-    }
-}
-
-async fn accept(
-    admission: &Admission,
-    broker: &Broker,
-    socket: &TcpListener,
-) -> io::Result<(TcpStream, SocketAddr)> {
-    admission.room(|| broker.config()).await;
-    socket.accept().await
-}
-
-/// How long to wait before accepting again after the system refused.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-fn log_panic(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        tracing::error!(%error, "a connection's task panicked; its connection is closed, the others go on");
     }
 }

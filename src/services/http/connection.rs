@@ -21,7 +21,8 @@ use tokio::time::timeout;
 
 use super::stalled::Stalled;
 use super::tls::TlsSettings;
-use super::{Service, Shared, stopped};
+use super::{Service, Shared};
+use crate::accepting::stopped;
 
 /// Serves a connection until the client closes it, breaks the protocol, asks for nothing, or the server stops.
 pub async fn serve<S: Service>(

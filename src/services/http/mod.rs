@@ -9,18 +9,20 @@ mod tls;
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::http::request::Parts;
 use hyper::{Request, Response};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
-use tracing::{debug, error, warn};
+use tracing::debug;
 
 pub use tls::{TlsError, TlsSettings};
+
+use crate::accepting::{self, Acceptor};
 
 /// What answers.
 pub trait Service: Send + Sync + 'static {
@@ -92,70 +94,40 @@ pub async fn run<S: Service>(bound: Vec<Bound>, service: S, limits: Limits, stop
         connections: Arc::new(Semaphore::new(limits.connections)),
         bodies: Arc::new(Semaphore::new(limits.bodies_bytes)),
     });
-    let mut accepting = JoinSet::new();
-    for bound in bound {
-        accepting.spawn(accept_all(bound, Arc::clone(&shared), stop.clone()));
+    let accept = |tls| Accept { tls, shared: Arc::clone(&shared), stop: stop.clone() };
+    let sockets = bound.into_iter().map(|Bound { socket, tls }| (socket, accept(tls))).collect();
+    accepting::run(sockets, stop).await;
+}
+
+struct Accept<S> {
+    tls: Option<TlsSettings>,
+    shared: Arc<Shared<S>>,
+    stop: watch::Receiver<bool>,
+}
+
+impl<S: Service> Acceptor for Accept<S> {
+    const CONNECTION: &str = "an HTTP connection";
+
+    type Room = OwnedSemaphorePermit;
+
+    async fn room(&self) -> io::Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.shared.connections).acquire_owned().await.map_err(io::Error::other)
     }
-    while accepting.join_next().await.is_some() {}
-}
 
-async fn accept_all<S: Service>(bound: Bound, shared: Arc<Shared<S>>, mut stop: watch::Receiver<bool>) {
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = accept(&bound.socket, &shared.connections) => accepted,
-            Some(ended) = connections.join_next() => {
-                log_panic(ended);
-                continue;
+    fn serve(
+        &self,
+        stream: TcpStream,
+        _: SocketAddr,
+        room: OwnedSemaphorePermit,
+    ) -> Option<impl Future<Output = ()> + Send + use<S>> {
+        let serving =
+            connection::serve(stream, self.tls.clone(), Arc::clone(&self.shared), self.stop.clone());
+        Some(async move {
+            if let Err(error) = serving.await {
+                debug!(%error, "an HTTP connection ended early");
             }
-            () = stopped(&mut stop) => break,
-        };
-        match accepted {
-            Ok((stream, place)) => {
-                let serving = connection::serve(stream, bound.tls.clone(), Arc::clone(&shared), stop.clone());
-                connections.spawn(async move {
-                    if let Err(error) = serving.await {
-                        debug!(%error, "an HTTP connection ended early");
-                    }
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                // Out of file descriptors, mostly: connections that end free some.
-                warn!(%error, "cannot accept an HTTP connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-    drop(bound.socket);
-    while let Some(ended) = connections.join_next().await {
-        log_panic(ended);
-    }
-}
-
-async fn accept(
-    socket: &TcpListener,
-    connections: &Arc<Semaphore>,
-) -> io::Result<(tokio::net::TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(connections).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = socket.accept().await?;
-    stream.set_nodelay(true)?;
-    Ok((stream, place))
-}
-
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // A server that is gone without a word is one that stopped.
-    let _gone = stop.wait_for(|stopping| *stopping).await.is_err();
-}
-
-/// How long to wait before accepting again after the system refused.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-fn log_panic(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        error!(%error, "an HTTP connection's task panicked; its connection is closed, the others go on");
+            drop(room);
+        })
     }
 }
 
