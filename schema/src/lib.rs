@@ -8,6 +8,7 @@
 
 pub mod avro;
 pub mod compatibility;
+mod jackson;
 pub mod json;
 mod names;
 pub mod protobuf;

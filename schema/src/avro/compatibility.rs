@@ -11,8 +11,8 @@ use std::rc::Rc;
 use super::Schema;
 use super::graph::{Enum, Field, Graph, Id, Kind, Named, Node, Primitive, Record};
 use super::parser::describe_field;
-use super::text::java_order;
 use super::write::{self, Style};
+use crate::jackson::java_order;
 use crate::{InvalidSchema, Words};
 
 /// How deep types may be within types.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::text::{java_order, same};
+use super::text::same;
+use crate::jackson::java_order;
 
 pub type Id = usize;
 

@@ -1,10 +1,9 @@
-//! JSON, read and written as Java Avro's library (Jackson) does.
-
-use std::cmp::Ordering;
+//! JSON, read and written as Java Avro's library does: a number with a fraction or an exponent is a `double`.
 
 use serde_json::{Number, Value};
 
 use crate::InvalidSchema;
+use crate::jackson::{self, Order};
 
 /// Reads a text with one JSON value, which may have comments in it as Java's has. Deeper than 128 levels it is refused.
 pub fn read(text: &str) -> Result<Value, InvalidSchema> {
@@ -60,79 +59,20 @@ fn blank(text: &mut [u8], start: usize, end: &[u8]) -> usize {
     past
 }
 
-pub fn write_string(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c < ' ' => out.push_str(&format!("\\u{:04X}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-}
-
 /// Writes a value on one line, its keys in the order given.
 pub fn write(out: &mut String, value: &Value) {
-    write_value(out, value, &|entries| entries)
+    jackson::write(out, value, Order::Given, number_text);
 }
 
 /// The same with the keys of every object sorted.
 pub fn write_sorted(out: &mut String, value: &Value) {
-    write_value(out, value, &|mut entries| {
-        entries.sort_by(|(one, _), (other, _)| java_order(one, other));
-        entries
-    })
+    jackson::write(out, value, Order::Sorted, number_text);
 }
 
 pub fn to_string(value: &Value) -> String {
     let mut out = String::new();
     write(&mut out, value);
     out
-}
-
-type Entries<'a> = Vec<(&'a String, &'a Value)>;
-
-fn write_value(out: &mut String, value: &Value, arrange: &dyn Fn(Entries<'_>) -> Entries<'_>) {
-    match value {
-        Value::Null => out.push_str("null"),
-        Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        Value::Number(number) => out.push_str(&number_text(number)),
-        Value::String(text) => write_string(out, text),
-        Value::Array(elements) => {
-            out.push('[');
-            for (index, element) in elements.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_value(out, element, arrange);
-            }
-            out.push(']');
-        }
-        Value::Object(entries) => {
-            out.push('{');
-            for (index, (key, value)) in arrange(entries.iter().collect()).into_iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_string(out, key);
-                out.push(':');
-                write_value(out, value, arrange);
-            }
-            out.push('}');
-        }
-    }
-}
-
-/// Java compares strings by their UTF-16 units.
-pub fn java_order(one: &str, other: &str) -> Ordering {
-    one.encode_utf16().cmp(other.encode_utf16())
 }
 
 /// Whether two values are equal to Jackson: 1.0 is 1.00 and not 1; the order of keys does not count.

@@ -8,7 +8,7 @@ use super::defaults;
 use super::graph::{Field, Graph, Id, Kind, Named, Node, Order, Record};
 use super::logical;
 use super::text;
-use crate::{InvalidSchema, MAX_SCHEMA_BYTES};
+use crate::{InvalidSchema, MAX_SCHEMA_BYTES, jackson};
 
 /// A written text can be read back: it is no deeper than [`text::read`] allows.
 const MAX_DEPTH: usize = 127;
@@ -58,14 +58,14 @@ impl<'a> Writer<'a> {
         if let Some(named) = node.named() {
             let full = named.name.full();
             if self.known.contains(&full) {
-                text::write_string(&mut self.out, &named.name.within(space));
+                jackson::write_string(&mut self.out, &named.name.within(space));
                 return self.check();
             }
             self.known.insert(full);
         }
         match &node.kind {
             Kind::Primitive(_) | Kind::Unresolved(_) if node.properties.is_empty() => {
-                text::write_string(&mut self.out, node.type_name());
+                jackson::write_string(&mut self.out, node.type_name());
                 self.check()
             }
             Kind::Union(branches) => self.nested('[', ']', |writer| {
@@ -88,7 +88,7 @@ impl<'a> Writer<'a> {
             _ => node.type_name(),
         };
         self.out.push_str("\"type\":");
-        text::write_string(&mut self.out, kind);
+        jackson::write_string(&mut self.out, kind);
         if let Some(named) = node.named() {
             self.name(named, space);
         }
@@ -141,7 +141,7 @@ impl<'a> Writer<'a> {
 
     fn field(&mut self, field: &Field, space: Option<&str>) -> Result<(), InvalidSchema> {
         self.out.push_str("\"name\":");
-        text::write_string(&mut self.out, &field.name);
+        jackson::write_string(&mut self.out, &field.name);
         self.part("type", field.schema, space)?;
         if let Some(doc) = &field.doc {
             self.string("doc", doc);
@@ -165,7 +165,7 @@ impl<'a> Writer<'a> {
         if !field.aliases.is_empty() {
             let mut aliases: Vec<&String> = field.aliases.iter().collect();
             if self.style == Style::Normalized {
-                aliases.sort_by(|one, other| text::java_order(one, other));
+                aliases.sort_by(|one, other| jackson::java_order(one, other));
             }
             self.strings("aliases", aliases.into_iter());
         }
@@ -191,12 +191,12 @@ impl<'a> Writer<'a> {
         if self.style == Style::Normalized {
             let rank = |key: &str| first.iter().position(|of| *of == key).unwrap_or(first.len());
             properties.sort_by(|(one, _), (other, _)| {
-                rank(one).cmp(&rank(other)).then_with(|| text::java_order(one, other))
+                rank(one).cmp(&rank(other)).then_with(|| jackson::java_order(one, other))
             });
         }
         for (key, value) in properties {
             self.out.push(',');
-            text::write_string(&mut self.out, key);
+            jackson::write_string(&mut self.out, key);
             self.out.push(':');
             match self.style {
                 Style::Canonical => text::write(&mut self.out, value),
@@ -216,7 +216,7 @@ impl<'a> Writer<'a> {
         self.out.push_str(",\"");
         self.out.push_str(key);
         self.out.push_str("\":");
-        text::write_string(&mut self.out, value);
+        jackson::write_string(&mut self.out, value);
     }
 
     fn strings<'s>(&mut self, key: &str, values: impl Iterator<Item = &'s String>) {
@@ -227,7 +227,7 @@ impl<'a> Writer<'a> {
             if index > 0 {
                 self.out.push(',');
             }
-            text::write_string(&mut self.out, value);
+            jackson::write_string(&mut self.out, value);
         }
         self.out.push(']');
     }

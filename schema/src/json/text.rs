@@ -1,9 +1,9 @@
-//! JSON as Confluent's registry reads and writes it, which is as Jackson does with exact decimals: a number with a fraction or an
-//! exponent is a `BigDecimal` and written as one.
+//! JSON, read and written as Confluent's registry does: a number with a fraction or an exponent is a `BigDecimal`.
 
 use serde_json::Value;
 
 use crate::InvalidSchema;
+use crate::jackson::{self, Order};
 
 /// Reads one JSON value. serde_json stops at a nesting of 128.
 pub(super) fn read(text: &str) -> Result<Value, InvalidSchema> {
@@ -14,76 +14,18 @@ pub(super) fn read(text: &str) -> Result<Value, InvalidSchema> {
 
 /// Compact, in the order given.
 pub(super) fn write(value: &Value) -> String {
-    let mut out = String::new();
-    write_value(value, &mut out, Order::Given);
-    out
+    write_in(Order::Given, value)
 }
 
 /// Compact, with the keys of every object sorted as Java sorts strings.
 pub(super) fn write_sorted(value: &Value) -> String {
+    write_in(Order::Sorted, value)
+}
+
+fn write_in(order: Order, value: &Value) -> String {
     let mut out = String::new();
-    write_value(value, &mut out, Order::Sorted);
+    jackson::write(&mut out, value, order, |number| java_number(number.as_str()).unwrap_or_default());
     out
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Order {
-    Given,
-    Sorted,
-}
-
-fn write_value(value: &Value, out: &mut String, order: Order) {
-    match value {
-        Value::Null => out.push_str("null"),
-        Value::Bool(true) => out.push_str("true"),
-        Value::Bool(false) => out.push_str("false"),
-        Value::Number(number) => out.push_str(&java_number(number.as_str()).unwrap_or_default()),
-        Value::String(string) => write_string(string, out),
-        Value::Array(items) => {
-            out.push('[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_value(item, out, order);
-            }
-            out.push(']');
-        }
-        Value::Object(members) => {
-            let mut members: Vec<_> = members.iter().collect();
-            if order == Order::Sorted {
-                members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
-            }
-            out.push('{');
-            for (index, (name, member)) in members.into_iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_string(name, out);
-                out.push(':');
-                write_value(member, out, order);
-            }
-            out.push('}');
-        }
-    }
-}
-
-fn write_string(string: &str, out: &mut String) {
-    out.push('"');
-    for character in string.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            control if control < ' ' => out.push_str(&format!("\\u{:04X}", control as u32)),
-            other => out.push(other),
-        }
-    }
-    out.push('"');
 }
 
 fn check_numbers(value: &Value) -> Result<(), InvalidSchema> {
