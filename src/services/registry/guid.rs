@@ -1,6 +1,8 @@
 //! What makes a schema the same as another: a hash of its text, its references, its metadata and its rules. It is the schema's
 //! guid, in all registries.
 
+use md5::{Digest, Md5};
+
 use super::model::{Metadata, Rule, RuleKind, RuleMode, RuleSet, SchemaReference};
 
 /// MD5 over what a schema says, shown as a UUID.
@@ -14,24 +16,24 @@ impl Guid {
         metadata: Option<&Metadata>,
         rule_set: Option<&RuleSet>,
     ) -> Guid {
-        let mut hash = md5::Context::new();
-        hash.consume(schema);
+        let mut hash = Md5::new();
+        hash.update(schema);
         for SchemaReference { name, subject, version } in references {
-            hash.consume(name);
-            hash.consume(subject);
-            hash.consume(version.to_be_bytes());
+            hash.update(name);
+            hash.update(subject);
+            hash.update(version.to_be_bytes());
         }
         if let Some(metadata) = metadata {
-            hash.consume([1]);
+            hash.update([1]);
             metadata_into(&mut hash, metadata);
         }
         if let Some(RuleSet { migration_rules, domain_rules, encoding_rules }) = rule_set {
-            hash.consume([1]);
+            hash.update([1]);
             for rule in migration_rules.iter().chain(domain_rules).chain(encoding_rules) {
                 rule_into(&mut hash, rule);
             }
         }
-        Guid(hash.finalize().0)
+        Guid(hash.finalize().into())
     }
 
     /// As it stands in a record.
@@ -52,36 +54,36 @@ impl std::fmt::Display for Guid {
     }
 }
 
-fn metadata_into(hash: &mut md5::Context, Metadata { tags, properties, sensitive }: &Metadata) {
+fn metadata_into(hash: &mut Md5, Metadata { tags, properties, sensitive }: &Metadata) {
     for (path, tags) in tags {
-        hash.consume(path);
-        tags.iter().for_each(|tag| hash.consume(tag));
+        hash.update(path);
+        tags.iter().for_each(|tag| hash.update(tag));
     }
     for (key, value) in properties {
-        hash.consume(key);
-        hash.consume(value);
+        hash.update(key);
+        hash.update(value);
     }
-    sensitive.iter().for_each(|name| hash.consume(name));
+    sensitive.iter().for_each(|name| hash.update(name));
 }
 
-fn rule_into(hash: &mut md5::Context, rule: &Rule) {
-    let mut optional = |text: &Option<String>| hash.consume(text.as_deref().unwrap_or_default());
+fn rule_into(hash: &mut Md5, rule: &Rule) {
+    let mut optional = |text: &Option<String>| hash.update(text.as_deref().unwrap_or_default());
     optional(&rule.name);
     optional(&rule.doc);
-    hash.consume(kind_name(rule.kind));
-    hash.consume(mode_name(rule.mode));
-    hash.consume(rule.rule_type.as_deref().unwrap_or_default());
-    rule.tags.iter().for_each(|tag| hash.consume(tag));
+    hash.update(kind_name(rule.kind));
+    hash.update(mode_name(rule.mode));
+    hash.update(rule.rule_type.as_deref().unwrap_or_default());
+    rule.tags.iter().for_each(|tag| hash.update(tag));
     for (key, value) in &rule.params {
-        hash.consume(key);
-        hash.consume(value);
+        hash.update(key);
+        hash.update(value);
     }
-    let mut optional = |text: &Option<String>| hash.consume(text.as_deref().unwrap_or_default());
+    let mut optional = |text: &Option<String>| hash.update(text.as_deref().unwrap_or_default());
     optional(&rule.expr);
     optional(&rule.on_success);
     optional(&rule.on_failure);
     if rule.disabled {
-        hash.consume([1]);
+        hash.update([1]);
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use md5::{Digest, Md5};
 use ottla_schema::{Dependency, ParsedSchema, SchemaType};
 
 use super::error::Error;
@@ -86,15 +87,15 @@ impl Kept {
 }
 
 fn key(schema_type: SchemaType, text: &str, dependencies: &[Dependency]) -> Key {
-    let mut hash = md5::Context::new();
-    hash.consume(schema_type.name());
-    hash.consume(text.len().to_be_bytes());
-    hash.consume(text);
+    let mut hash = Md5::new();
+    hash.update(schema_type.name());
+    hash.update(text.len().to_be_bytes());
+    hash.update(text);
     for Dependency { name, schema } in dependencies {
         for part in [name, schema] {
-            hash.consume(part.len().to_be_bytes());
-            hash.consume(part);
+            hash.update(part.len().to_be_bytes());
+            hash.update(part);
         }
     }
-    hash.finalize().0
+    hash.finalize().into()
 }

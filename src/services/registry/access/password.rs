@@ -1,6 +1,8 @@
 //! A password as a file of users has it: as it is, obfuscated (`OBF:`, which hides it from a glance), or hashed (`MD5:`).
 //! Jetty's tool makes them.
 
+use md5::{Digest, Md5};
+
 /// What a password is held against.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Password {
@@ -24,7 +26,7 @@ impl Password {
     pub fn is(&self, given: &str) -> bool {
         match self {
             Password::Plain(password) => is_same(password.as_bytes(), given.as_bytes()),
-            Password::Md5(hash) => is_same(hash, &md5::compute(given).0),
+            Password::Md5(hash) => is_same(hash, &Md5::digest(given)),
         }
     }
 }
