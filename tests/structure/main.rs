@@ -56,6 +56,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "src/services",
         &[
             "accepting",
+            "base64",
             "broker",
             "bytes",
             "clock",

@@ -10,6 +10,9 @@ mod users;
 use std::fmt;
 use std::sync::Arc;
 
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
+use base64::{Engine, alphabet};
+
 use self::permissions::Rules;
 use self::users::Users;
 
@@ -99,28 +102,11 @@ fn credentials(header: &[u8]) -> Option<(String, String)> {
     Some((name.to_owned(), password.to_owned()))
 }
 
-/// Standard base64, with its padding or without.
+/// Standard base64, with its padding or without, whatever bits its last digit has too many.
 fn base64(text: &str) -> Option<Vec<u8>> {
-    let digits = text.trim_end_matches('=');
-    let mut decoded = Vec::with_capacity(digits.len() * 3 / 4);
-    let (mut bits, mut count) = (0_u32, 0);
-    for digit in digits.bytes() {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6 | u32::from(value)) & 0xffff;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            decoded.push((bits >> count & 0xff) as u8);
-        }
-    }
-    Some(decoded)
+    const LENIENT: GeneralPurpose =
+        GeneralPurpose::new(&alphabet::STANDARD, NO_PAD.with_decode_allow_trailing_bits(true));
+    LENIENT.decode(text.trim_end_matches('=')).ok()
 }
 
 #[cfg(test)]
@@ -166,6 +152,8 @@ mod tests {
         assert_eq!(base64("aGVsbG8"), Some(b"hello".to_vec()));
         assert_eq!(base64(""), Some(Vec::new()));
         assert_eq!(base64("+/8A"), Some(vec![0xfb, 0xff, 0]));
+        assert_eq!(base64("aGVsbG9="), Some(b"hello".to_vec()), "a last digit with bits too many");
         assert_eq!(base64("a-b_"), None);
+        assert_eq!(base64("A"), None);
     }
 }
