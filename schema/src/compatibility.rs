@@ -1,5 +1,6 @@
 //! The seven modes: which earlier versions a schema is held against, and in which direction; and the policies: how strictly.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -33,8 +34,13 @@ impl Mode {
         Self::ALL.iter().find(|(mode, _)| *mode == self).map_or("", |(_, name)| name)
     }
 
-    fn is_transitive(self) -> bool {
-        matches!(self, Self::BackwardTransitive | Self::ForwardTransitive | Self::FullTransitive)
+    /// How many of the versions before it a schema is held against, the newest first.
+    fn reach(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Backward | Self::Forward | Self::Full => 1,
+            Self::BackwardTransitive | Self::ForwardTransitive | Self::FullTransitive => usize::MAX,
+        }
     }
 
     fn is_backward(self) -> bool {
@@ -83,51 +89,51 @@ impl FromStr for Policy {
 
 /// An earlier version of a subject.
 #[derive(Debug)]
-pub struct Earlier<'a> {
+pub struct Earlier<S> {
     pub version: i32,
-    pub schema: &'a ParsedSchema,
+    pub schema: S,
 }
 
 /// Of a longer schema a line has the beginning.
 const MAX_SHOWN: usize = 10 * 1024;
 
-/// What is wrong with `new` after these versions, which come oldest first: Confluent's lines, with the newest version that it
-/// does not go with; empty when it may follow.
-pub fn check(new: &ParsedSchema, earlier: &[Earlier<'_>], mode: Mode, policy: Policy) -> Vec<String> {
-    let held = match mode.is_transitive() {
-        true => earlier,
-        false => &earlier[earlier.len().saturating_sub(1)..],
-    };
-    for old in held.iter().rev() {
-        let lines = lines(new, old, mode, policy);
+/// What is wrong with `new` after these versions, which come newest first: Confluent's lines, with the newest version that it
+/// does not go with; empty when it may follow. Of the versions no more are asked for than the mode needs, nor any behind one
+/// that `new` does not go with: an iterator may read them as it goes. What cannot be read ends it.
+pub fn check<S: Borrow<ParsedSchema>, E>(
+    new: &ParsedSchema,
+    earlier: impl IntoIterator<Item = Result<Earlier<S>, E>>,
+    mode: Mode,
+    policy: Policy,
+) -> Result<Vec<String>, E> {
+    for old in earlier.into_iter().take(mode.reach()) {
+        let old = old?;
+        let lines = lines(new, old.version, old.schema.borrow(), mode, policy);
         if !lines.is_empty() {
-            return lines;
+            return Ok(lines);
         }
     }
-    Vec::new()
+    Ok(Vec::new())
 }
 
-fn lines(new: &ParsedSchema, old: &Earlier<'_>, mode: Mode, policy: Policy) -> Vec<String> {
-    if mode == Mode::None {
-        return Vec::new();
-    }
-    if new.schema_type() != old.schema.schema_type() {
-        return vec![other_type(new.schema_type(), old.schema.schema_type())];
+fn lines(new: &ParsedSchema, version: i32, old: &ParsedSchema, mode: Mode, policy: Policy) -> Vec<String> {
+    if new.schema_type() != old.schema_type() {
+        return vec![other_type(new.schema_type(), old.schema_type())];
     }
     let mut lines = Vec::new();
     if mode.is_forward() {
-        lines.extend(old.schema.incompatibilities(new, policy, FORWARD));
+        lines.extend(old.incompatibilities(new, policy, FORWARD));
     }
     let mut is_shown = !lines.is_empty();
     if mode.is_backward() {
-        let backward = new.incompatibilities(old.schema, policy, BACKWARD);
+        let backward = new.incompatibilities(old, policy, BACKWARD);
         // Confluent's registry shows the old schema after what it was held against last.
         is_shown = !backward.is_empty();
         lines.extend(backward);
     }
     if is_shown {
-        lines.push(format!("{{oldSchemaVersion: {}}}", old.version));
-        lines.push(shown(&old.schema.canonical()));
+        lines.push(format!("{{oldSchemaVersion: {version}}}"));
+        lines.push(shown(&old.canonical()));
     }
     lines
 }
@@ -145,20 +151,30 @@ pub(crate) fn other_type(_reader: SchemaType, _writer: SchemaType) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
 
     fn avro(text: &str) -> ParsedSchema {
         ParsedSchema::parse(SchemaType::Avro, text, &[]).expect("a schema")
     }
 
-    /// The kinds of lines, and the versions that are shown.
+    /// The lines about one schema that is there as version 1.
+    fn check_one(new: &ParsedSchema, old: &ParsedSchema, mode: Mode, policy: Policy) -> Vec<String> {
+        let earlier: [Result<_, Infallible>; 1] = [Ok(Earlier { version: 1, schema: old })];
+        let Ok(lines) = check(new, earlier, mode, policy);
+        lines
+    }
+
+    /// The kinds of lines, and the versions that are shown. `earlier`: oldest first.
     fn check_modes(new: &str, earlier: &[&str], expected: &[(&str, &str)]) {
         let new = avro(new);
         let earlier: Vec<ParsedSchema> = earlier.iter().map(|text| avro(text)).collect();
-        let versions: Vec<Earlier<'_>> =
-            (1..).zip(&earlier).map(|(version, schema)| Earlier { version, schema }).collect();
         for (mode, expected) in expected {
-            let lines = check(&new, &versions, mode.parse().expect("a mode"), Policy::Strict);
+            let versions = earlier.iter().enumerate().rev();
+            let versions =
+                versions.map(|(at, schema)| Ok::<_, Infallible>(Earlier { version: at as i32 + 1, schema }));
+            let Ok(lines) = check(&new, versions, mode.parse().expect("a mode"), Policy::Strict);
             let shortened: Vec<&str> = lines
                 .iter()
                 .map(|line| match line.strip_prefix("{errorType:'") {
@@ -205,19 +221,31 @@ mod tests {
     #[test]
     fn another_type_is_never_compatible_but_without_a_mode() {
         let json = ParsedSchema::parse(SchemaType::Json, "{}", &[]).expect("a schema");
-        let old = [Earlier { version: 1, schema: &avro(r#""int""#) }];
-        assert!(check(&json, &old, Mode::None, Policy::Strict).is_empty());
+        let old = avro(r#""int""#);
+        assert!(check_one(&json, &old, Mode::None, Policy::Strict).is_empty());
         assert_eq!(
-            check(&json, &old, Mode::Full, Policy::Lenient),
+            check_one(&json, &old, Mode::Full, Policy::Lenient),
             ["Incompatible because of different schema type"]
         );
     }
 
     #[test]
+    fn no_more_versions_are_read_than_the_mode_needs() {
+        let (int, string) = (avro(r#""int""#), avro(r#""string""#));
+        let earlier = |schema| Ok(Earlier { version: 1, schema });
+        let unread = || Err("read");
+        for (mode, fits) in [(Mode::None, &string), (Mode::Full, &int)] {
+            let versions = [earlier(fits), unread()].into_iter().skip(usize::from(mode == Mode::None));
+            assert_eq!(check(&int, versions, mode, Policy::Strict), Ok(Vec::new()), "{mode}");
+        }
+        assert!(check(&int, [earlier(&string), unread()], Mode::FullTransitive, Policy::Strict).is_ok());
+        assert_eq!(check(&int, [earlier(&int), unread()], Mode::FullTransitive, Policy::Strict), Err("read"));
+    }
+
+    #[test]
     fn of_a_long_schema_the_beginning_is_shown() {
         let long = avro(&format!(r#"{{"type":"string","note":"{}"}}"#, "ü".repeat(20_000)));
-        let old = [Earlier { version: 1, schema: &long }];
-        let lines = check(&avro(r#""int""#), &old, Mode::Backward, Policy::Strict);
+        let lines = check_one(&avro(r#""int""#), &long, Mode::Backward, Policy::Strict);
         let shown = lines.last().expect("a line");
         assert!(shown.starts_with(r#"{oldSchema: <truncated> '{"type":"string","note":"ü"#), "{shown}");
         assert!(shown.ends_with("ü...'}"), "{shown}");

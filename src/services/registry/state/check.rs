@@ -65,24 +65,16 @@ impl State {
             |metadata: Option<&Metadata>| group.and_then(|group| metadata?.properties.get(group).cloned());
         let own_group = group_of(draft.metadata.as_ref());
         let held = earlier.filter(|found| group_of(found.version.content.metadata.as_ref()) == own_group);
-        let is_transitive = level.name().ends_with("_TRANSITIVE");
-        let count = match (level, is_transitive) {
-            (Level::None, _) => 0,
-            (_, true) => usize::MAX,
-            (_, false) => 1,
-        };
-        // One after the other, the newest first: the first that does not go with it ends it, and the others need not be read.
-        for found in held.take(count) {
+        let held = held.map(|found| {
             let schema = self.parse(&found.subject, &found.version.content, parser)?;
-            let old = [Earlier { version: found.number, schema: &schema }];
-            let mut lines = compatibility::check(parsed, &old, level, policy);
-            if !lines.is_empty() {
-                let validate_fields = config.validate_fields.unwrap_or(false);
-                lines.push(format!("{{validateFields: '{validate_fields}', compatibility: '{level}'}}"));
-                return Ok(lines);
-            }
+            Ok(Earlier { version: found.number, schema })
+        });
+        let mut lines = compatibility::check(parsed, held, level, policy)?;
+        if !lines.is_empty() {
+            let validate_fields = config.validate_fields.unwrap_or(false);
+            lines.push(format!("{{validateFields: '{validate_fields}', compatibility: '{level}'}}"));
         }
-        Ok(Vec::new())
+        Ok(lines)
     }
 }
 
