@@ -61,6 +61,15 @@ pub struct SchemaValue {
 }
 
 impl Record {
+    /// A version of a subject.
+    pub fn version(value: SchemaValue) -> Record {
+        Record::Schema {
+            subject: value.subject.clone(),
+            version: value.version,
+            value: Some(Box::new(value)),
+        }
+    }
+
     /// The bytes of key and value.
     pub fn encode(&self) -> (Bytes, Option<Bytes>) {
         match self {

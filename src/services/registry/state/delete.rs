@@ -1,6 +1,7 @@
 //! Deletions: soft ones hide, permanent ones forget. What others refer to stays.
 
-use super::{Outcome, State, Version};
+use super::draft::Draft;
+use super::{Outcome, State};
 use crate::services::registry::error::Error;
 use crate::services::registry::model::VersionId;
 use crate::services::registry::records::{Record, SchemaValue};
@@ -20,20 +21,22 @@ impl State {
         {
             return Err(Error::version_soft_deleted(subject, number));
         }
-        let Some(found) = self.numbered(subject, version, true) else {
-            return Err(match (self.has_subjects(Some(subject), true), version) {
-                (false, _) => Error::subject_not_found(subject),
-                (true, VersionId::Latest) => Error::version_not_found(-1),
-                (true, VersionId::Number(number)) => Error::version_not_found(number),
-            });
-        };
+        let found = self
+            .numbered(subject, version, true)
+            .ok_or_else(|| self.no_such_version(subject, version, true))?;
         self.check_writable(Some(subject))?;
         self.check_unreferenced(subject, found.number)?;
         if permanent && !found.version.deleted {
             return Err(Error::version_not_soft_deleted(subject, found.number));
         }
-        let value = (!permanent).then(|| Box::new(deleted_value(subject, found.number, &found.version)));
-        let mut records = vec![Record::Schema { subject: subject.to_owned(), version: found.number, value }];
+        let record = match permanent {
+            true => Record::Schema { subject: subject.to_owned(), version: found.number, value: None },
+            false => {
+                let value = Draft::of(&found).into_value(found.version.id);
+                Record::version(SchemaValue { deleted: true, ..value })
+            }
+        };
+        let mut records = vec![record];
         if permanent && self.versions_of(subject).nth(1).is_none() {
             records.extend(self.forget_settings(subject));
         }
@@ -101,21 +104,5 @@ impl State {
         let config =
             self.configs.contains_key(&of).then(|| Record::Config { subject: of.clone(), value: None });
         mode.into_iter().chain(config).collect()
-    }
-}
-
-fn deleted_value(subject: &str, number: i32, version: &Version) -> SchemaValue {
-    let content = &version.content;
-    let avro = ottla_schema::SchemaType::Avro.name();
-    SchemaValue {
-        subject: subject.to_owned(),
-        version: number,
-        id: version.id,
-        schema_type: Some(content.schema_type.to_string()).filter(|name| name != avro),
-        references: Some(content.references.clone()).filter(|references| !references.is_empty()),
-        metadata: content.metadata.clone(),
-        rule_set: content.rule_set.clone(),
-        schema: content.schema.to_string(),
-        deleted: true,
     }
 }

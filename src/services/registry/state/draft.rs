@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use ottla_schema::{Dependency, MAX_SCHEMA_BYTES, ParsedSchema, SchemaType};
 
-use super::{Content, State};
+use super::{Content, Found, State};
 use crate::services::registry::error::Error;
 use crate::services::registry::guid::Guid;
 use crate::services::registry::model::{Metadata, RegisterSchemaRequest, RuleSet, SchemaReference};
 use crate::services::registry::parser::Parser;
+use crate::services::registry::records::SchemaValue;
 use crate::services::registry::subject;
 
 /// A schema that is asked about or to be registered.
@@ -45,6 +46,36 @@ impl Draft {
             metadata: request.metadata,
             rule_set: request.rule_set,
             schema: request.schema.unwrap_or_default(),
+        }
+    }
+
+    /// A version that is there.
+    pub fn of(found: &Found) -> Draft {
+        let content = &found.version.content;
+        Draft {
+            subject: found.subject.to_string(),
+            version: found.number,
+            id: Some(found.version.id),
+            schema_type: content.schema_type.to_string(),
+            references: content.references.clone(),
+            metadata: content.metadata.clone(),
+            rule_set: content.rule_set.clone(),
+            schema: content.schema.to_string(),
+        }
+    }
+
+    /// As it is kept under this id.
+    pub fn into_value(self, id: i32) -> SchemaValue {
+        SchemaValue {
+            subject: self.subject,
+            version: self.version,
+            id,
+            schema_type: Some(self.schema_type).filter(|name| name != SchemaType::Avro.name()),
+            references: Some(self.references).filter(|references| !references.is_empty()),
+            metadata: self.metadata,
+            rule_set: self.rule_set,
+            schema: self.schema,
+            deleted: false,
         }
     }
 

@@ -160,11 +160,15 @@ impl State {
             let mut names = self.named_contexts().map(|context| subject::qualify(context, own.name));
             names.find_map(|name| self.numbered(&name, version, deleted))
         });
-        elsewhere.flatten().ok_or_else(|| match (self.has_subjects(Some(subject), deleted), version) {
+        elsewhere.flatten().ok_or_else(|| self.no_such_version(subject, version, deleted))
+    }
+
+    pub(super) fn no_such_version(&self, subject: &str, version: VersionId, deleted: bool) -> Error {
+        match (self.has_subjects(Some(subject), deleted), version) {
             (false, _) => Error::subject_not_found(subject),
             (true, VersionId::Latest) => Error::version_not_found(-1),
             (true, VersionId::Number(number)) => Error::version_not_found(number),
-        })
+        }
     }
 
     /// A version of just this subject. The latest is never a deleted one.

@@ -11,7 +11,7 @@ use crate::services::registry::model::{
     Config, Metadata, Mode, RegisterSchemaRequest, Rule, RuleSet, Schema, VersionId,
 };
 use crate::services::registry::parser::Parser;
-use crate::services::registry::records::{Record, SchemaValue};
+use crate::services::registry::records::Record;
 use crate::services::registry::subject::{self, Qualified};
 
 impl State {
@@ -225,7 +225,7 @@ impl Registration<'_> {
             value: None,
         }));
         let answer = Schema { subject: None, ..entity_of(&draft, id) };
-        records.push(record_of(draft, id));
+        records.push(Record::version(draft.into_value(id)));
         Ok(Outcome { answer, records })
     }
 
@@ -274,22 +274,6 @@ fn entity_of(draft: &Draft, id: i32) -> Schema {
         schema: Some(draft.schema),
         ..Schema::default()
     }
-}
-
-fn record_of(draft: Draft, id: i32) -> Record {
-    let avro = ottla_schema::SchemaType::Avro.name();
-    let value = SchemaValue {
-        subject: draft.subject.clone(),
-        version: draft.version,
-        id,
-        schema_type: Some(draft.schema_type).filter(|name| name != avro),
-        references: Some(draft.references).filter(|references| !references.is_empty()),
-        metadata: draft.metadata,
-        rule_set: draft.rule_set,
-        schema: draft.schema,
-        deleted: false,
-    };
-    Record::Schema { subject: draft.subject, version: draft.version, value: Some(Box::new(value)) }
 }
 
 /// Two of which the second counts where both say something.
