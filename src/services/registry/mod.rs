@@ -61,7 +61,7 @@ impl Default for RegistryConfig {
     }
 }
 
-/// The registry of one broker. Subjects are given as they stand in the path, decoded: `orders-value`, `:.context:orders-value`.
+/// The registry of one broker. Subjects are given by their names, `orders-value` or `:.context:orders-value`, not by an alias.
 pub struct Registry {
     config: RegistryConfig,
     storage: Storage,
@@ -83,6 +83,12 @@ impl Registry {
         self.storage.catch_up().await
     }
 
+    /// The subject that is meant by a name, be it an alias: what stands for another is followed once, and before anything is
+    /// allowed or done, which then goes by the subject.
+    pub async fn subject(&self, named: &str) -> Result<String, Error> {
+        self.storage.look(|state| state.subject(named)).await
+    }
+
     /// `POST /subjects/{subject}/versions`. The answer has the schema as it is registered now.
     pub async fn register(
         &self,
@@ -92,22 +98,20 @@ impl Registry {
         format: &Format,
     ) -> Result<Schema, Error> {
         let level = self.config.compatibility_level;
-        let known = self.storage.ponder(|state| {
-            let subject = state.subject(subject);
-            state.register(&subject, request.clone(), normalize, level, &self.parser)
-        });
+        let subject = subject::normalize(subject);
+        let known = self
+            .storage
+            .ponder(|state| state.register(&subject, request.clone(), normalize, level, &self.parser));
         // Most registrations are of a schema that is there: those need not wait for a turn.
         let answer = match known.await?? {
             Outcome { answer, records } if records.is_empty() => answer,
             Outcome { .. } => {
-                let decide = |state: &State| {
-                    let subject = state.subject(subject);
-                    state.register(&subject, request, normalize, level, &self.parser)
-                };
+                let decide =
+                    |state: &State| state.register(&subject, request, normalize, level, &self.parser);
                 self.storage.write(decide).await?
             }
         };
-        self.in_format(subject, answer, format).await
+        self.in_format(&subject, answer, format).await
     }
 
     /// `POST /subjects/{subject}`.
@@ -121,7 +125,7 @@ impl Registry {
     ) -> Result<Schema, Error> {
         let level = self.config.compatibility_level;
         let look = |state: &State| {
-            let subject = state.subject(subject);
+            let subject = subject::normalize(subject);
             let normalize = normalize || state.config_in_scope(Some(&subject), level).normalize == Some(true);
             state.lookup(&subject, request, normalize, deleted, format, &self.parser)
         };
@@ -136,7 +140,7 @@ impl Registry {
     /// `GET /subjects/{subject}/versions`.
     pub async fn versions(&self, subject: &str, deleted: Deleted, page: Page) -> Result<Vec<i32>, Error> {
         let look = |state: &State| {
-            let versions = state.versions(&state.subject(subject), deleted)?;
+            let versions = state.versions(&subject::normalize(subject), deleted)?;
             Ok(page.of(versions.into_iter(), MAX_LIST))
         };
         self.storage.look(look).await?
@@ -150,14 +154,15 @@ impl Registry {
         deleted: bool,
         format: &Format,
     ) -> Result<Schema, Error> {
-        let look =
-            |state: &State| state.version(&state.subject(subject), version, deleted, format, &self.parser);
+        let look = |state: &State| {
+            state.version(&subject::normalize(subject), version, deleted, format, &self.parser)
+        };
         self.look_in(format, look).await
     }
 
     /// `GET /subjects/{subject}/versions/{version}/referencedby`: ids.
     pub async fn referenced_by(&self, subject: &str, version: VersionId) -> Result<Vec<i32>, Error> {
-        self.storage.look(|state| state.referenced_by(&state.subject(subject), version)).await?
+        self.storage.look(|state| state.referenced_by(&subject::normalize(subject), version)).await?
     }
 
     /// `GET /subjects/{subject}/metadata?key=..&value=..`: the latest version with these properties.
@@ -169,14 +174,20 @@ impl Registry {
         format: &Format,
     ) -> Result<Schema, Error> {
         let look = |state: &State| {
-            state.latest_with_metadata(&state.subject(subject), properties, deleted, format, &self.parser)
+            state.latest_with_metadata(
+                &subject::normalize(subject),
+                properties,
+                deleted,
+                format,
+                &self.parser,
+            )
         };
         self.look_in(format, look).await
     }
 
     /// `DELETE /subjects/{subject}`: the versions that are gone.
     pub async fn delete_subject(&self, subject: &str, permanent: bool) -> Result<Vec<i32>, Error> {
-        self.storage.write(|state| state.delete_subject(&state.subject(subject), permanent)).await
+        self.storage.write(|state| state.delete_subject(&subject::normalize(subject), permanent)).await
     }
 
     /// `DELETE /subjects/{subject}/versions/{version}`: the version that is gone.
@@ -186,7 +197,9 @@ impl Registry {
         version: VersionId,
         permanent: bool,
     ) -> Result<i32, Error> {
-        self.storage.write(|state| state.delete_version(&state.subject(subject), version, permanent)).await
+        self.storage
+            .write(|state| state.delete_version(&subject::normalize(subject), version, permanent))
+            .await
     }
 
     /// `GET /schemas/ids/{id}`, and `/schema` after it. `subject`: where to look, or empty.
@@ -198,7 +211,7 @@ impl Registry {
         format: &Format,
     ) -> Result<Schema, Error> {
         let look = |state: &State| {
-            state.schema_by_id(id, &state.subject(subject), fetch_max_id, format, &self.parser)
+            state.schema_by_id(id, &subject::normalize(subject), fetch_max_id, format, &self.parser)
         };
         self.look_in(format, look).await
     }
@@ -234,7 +247,7 @@ impl Registry {
         page: Page,
     ) -> Result<Vec<SubjectVersion>, Error> {
         let look = |state: &State| {
-            let versions = state.versions_of_id(id, &state.subject(subject), deleted)?;
+            let versions = state.versions_of_id(id, &subject::normalize(subject), deleted)?;
             Ok(page.of(versions.into_iter(), MAX_LIST))
         };
         self.storage.look(look).await?
@@ -267,7 +280,14 @@ impl Registry {
     ) -> Result<CompatibilityCheckResponse, Error> {
         let level = self.config.compatibility_level;
         let look = |state: &State| {
-            state.compatibility(&state.subject(subject), version, request, normalize, level, &self.parser)
+            state.compatibility(
+                &subject::normalize(subject),
+                version,
+                request,
+                normalize,
+                level,
+                &self.parser,
+            )
         };
         self.storage.ponder(look).await?
     }

@@ -79,7 +79,7 @@ impl Query {
 
 impl Call {
     /// Where the subject that is named is an alias, goes on with the one that it stands for. Settings are the alias's own.
-    pub async fn follow_alias(&mut self, path: &str) {
+    pub async fn follow_alias(&mut self, path: &str) -> Result<(), Error> {
         let named = if path.contains("subjects/{subject}") {
             self.parameters.iter_mut().find(|(name, _)| *name == "subject").map(|(_, value)| value)
         } else if path.starts_with("/schemas/ids/") {
@@ -87,12 +87,10 @@ impl Call {
         } else {
             None
         };
-        let Some(subject) = named.filter(|subject| !subject.is_empty()) else { return };
-        // Without a configuration of its own it is no alias.
-        let Ok(config) = self.registry.config(Some(subject), false).await else { return };
-        if let Some(alias) = config.alias.filter(|alias| !alias.is_empty()) {
-            *subject = within(subject, &alias);
+        if let Some(subject) = named.filter(|subject| !subject.is_empty()) {
+            *subject = self.registry.subject(subject).await?;
         }
+        Ok(())
     }
 
     /// Refuses what the user may not do.

@@ -34,7 +34,7 @@ impl State {
         config
     }
 
-    /// The subject that a request means: written in the one way, an alias followed.
+    /// The subject that a name means: written in the one way, an alias followed once. Whoever has followed it asks for no more.
     pub fn subject(&self, subject: &str) -> String {
         let subject = subject::normalize(subject);
         let config = self.configs.get(&Some(subject.clone()));
