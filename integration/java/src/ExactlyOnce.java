@@ -4,7 +4,6 @@ import java.io.InputStreamReader;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -16,6 +15,7 @@ import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.FencedInstanceIdException;
@@ -126,7 +126,7 @@ final class ExactlyOnce {
             for (ConsumerRecord<String, String> record : Transactions.read(sink, PARTITIONS, Transactions.COMMITTED)) {
                 out.add(record.value());
             }
-            Kit.print("duplicates", Kit.duplicates(out), "lost", load.produced - new HashSet<>(out).size());
+            Kit.print("duplicates", Kit.duplicates(out), "lost", load.produced - Kit.different(out));
         }
 
         private List<Long> committed() {
@@ -210,13 +210,24 @@ final class ExactlyOnce {
             consumer.close();
             producer.close();
         } catch (ProducerFencedException | FencedInstanceIdException | InvalidProducerEpochException fenced) {
-            System.err.println(place + ": " + fenced);
-            Runtime.getRuntime().halt(FENCED);
+            fenced(fenced);
         } catch (KafkaException error) {
             error.printStackTrace();
             Runtime.getRuntime().halt(1);
         }
         Runtime.getRuntime().halt(0);
+    }
+
+    private static void fenced(Exception reason) {
+        System.err.println("worker " + System.getenv("SLOT") + ": " + reason);
+        Runtime.getRuntime().halt(FENCED);
+    }
+
+    /** What a send ended with. In 2.8 the offsets of a transaction are waited for without end when the client learns meanwhile that it is fenced. */
+    private static void sent(RecordMetadata metadata, Exception error) {
+        if (error instanceof ProducerFencedException) {
+            fenced(error);
+        }
     }
 
     /** One transaction: what was read is written and its offsets are committed, or neither. */
@@ -225,7 +236,7 @@ final class ExactlyOnce {
         try {
             Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
             for (ConsumerRecord<String, String> record : records) {
-                producer.send(Kit.record(Kit.name("out"), record.partition(), null, record.value()));
+                producer.send(Kit.record(Kit.name("out"), record.partition(), null, record.value()), ExactlyOnce::sent);
                 offsets.put(new TopicPartition(record.topic(), record.partition()), new OffsetAndMetadata(record.offset() + 1));
             }
             producer.sendOffsetsToTransaction(offsets, consumer.groupMetadata());

@@ -147,7 +147,7 @@ final class Groups {
         for (Member member : members) {
             member.leave();
         }
-        int different = new HashSet<>(seen).size();
+        int different = Kit.different(seen);
         Kit.print("duplicates", seen.size() - different, "lost", sent - different, "errors", load.failed);
     }
 

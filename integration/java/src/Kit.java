@@ -1,6 +1,7 @@
 import java.security.MessageDigest;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -228,6 +229,11 @@ final class Kit {
     }
 
     static int duplicates(List<String> values) {
-        return values.size() - new HashSet<>(values).size();
+        return values.size() - different(values);
+    }
+
+    /** How many different values a list has, to which other threads may be adding (a synchronized list is copied under its lock). */
+    static int different(List<String> values) {
+        return new HashSet<>(Arrays.asList(values.toArray())).size();
     }
 }

@@ -13,10 +13,16 @@ public class Main {
         return System.getenv("RUN_ID") + "-" + word;
     }
 
-    public static void main(String[] words) throws Exception {
+    /** Ends the process whatever happened: Vert.x, which comes with Apicurio's serializers, keeps threads. */
+    public static void main(String[] words) {
         Map<String, Scenario> scenarios = Map.of("apicurio-serde", ApicurioSerde::run, "spring", Spring::run);
-        scenarios.get(words[0]).run();
-        // Vert.x, which comes with Apicurio's serializers, keeps threads.
-        System.exit(0);
+        int code = 0;
+        try {
+            scenarios.get(words[0]).run();
+        } catch (Exception failure) {
+            failure.printStackTrace();
+            code = 1;
+        }
+        System.exit(code);
     }
 }

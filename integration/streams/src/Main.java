@@ -16,9 +16,16 @@ public final class Main {
         Map.entry("streams-groups", StreamsGroups::streamsGroups)
     );
 
-    public static void main(String[] words) throws Exception {
-        SCENARIOS.get(words[0]).run();
+    /** Ends the process whatever happened: a scenario that failed may have left threads that run. */
+    public static void main(String[] words) {
+        int code = 0;
+        try {
+            SCENARIOS.get(words[0]).run();
+        } catch (Exception failure) {
+            failure.printStackTrace();
+            code = 1;
+        }
         System.out.flush();
-        System.exit(0);
+        System.exit(code);
     }
 }

@@ -3,7 +3,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -122,7 +121,7 @@ public final class Share {
             // Nothing follows that would accept the last ones.
             Kit.print("implicit:", committed(consumer.commitSync()), describe("implicit"));
         }
-        Kit.print("implicit:", new HashSet<>(seen).size(), "records, duplicates", Kit.duplicates(seen));
+        Kit.print("implicit:", Kit.different(seen), "records, duplicates", Kit.duplicates(seen));
         try (KafkaShareConsumer<String, String> consumer = member("implicit", topic)) {
             Kit.send(Kit.values(topic, "w", 3));
             Set<String> later = new TreeSet<>();
@@ -220,7 +219,7 @@ public final class Share {
         for (Thread thread : threads) {
             thread.join();
         }
-        Kit.print("together:", new HashSet<>(seen).size(), "records, duplicates", Kit.duplicates(seen));
+        Kit.print("together:", Kit.different(seen), "records, duplicates", Kit.duplicates(seen));
     }
 
     /** Who closes without a word gives its records back. */

@@ -1,6 +1,5 @@
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.HashSet;
 import java.util.List;
 import org.apache.kafka.clients.consumer.CooperativeStickyAssignor;
 
@@ -34,12 +33,12 @@ public final class Upgrade {
             group.settles(i + " classic again");
         }
         int sent = load.stop();
-        Kit.until(() -> new HashSet<>(group.seen).size() == sent, "all records are consumed");
+        Kit.until(() -> Kit.different(group.seen) == sent, "all records are consumed");
         for (Groups.Member member : group.members) {
             member.leave();
             Kit.print("a member's error:", member.error);
         }
-        int different = new HashSet<>(group.seen).size();
+        int different = Kit.different(group.seen);
         Kit.print("duplicates", group.seen.size() - different, "lost", sent - different, "errors", load.failed);
         Kit.until(() -> NewProtocol.describe("upgrade").contains("Empty"), "the group is empty");
         Kit.print("at the end:", NewProtocol.describe("upgrade"));
