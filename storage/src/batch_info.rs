@@ -27,6 +27,21 @@ pub(crate) struct BatchInfo {
     pub record_count: i32,
 }
 
+/// For tests: a batch of one record.
+#[cfg(test)]
+pub(crate) const ONE_RECORD: BatchInfo = BatchInfo {
+    base_offset: 0,
+    last_offset: 0,
+    size: 100,
+    leader_epoch: 0,
+    attributes: 0,
+    max_timestamp: 0,
+    producer_id: -1,
+    producer_epoch: -1,
+    base_sequence: -1,
+    record_count: 1,
+};
+
 impl BatchInfo {
     /// Reads a header. Nothing for anything that is not a version 2 batch; the CRC is not looked at.
     pub fn parse(bytes: &[u8]) -> Option<Self> {

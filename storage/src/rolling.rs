@@ -66,29 +66,17 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-
-    const INFO: BatchInfo = BatchInfo {
-        base_offset: 0,
-        last_offset: 0,
-        size: 100,
-        leader_epoch: 0,
-        attributes: 0,
-        max_timestamp: 0,
-        producer_id: -1,
-        producer_epoch: -1,
-        base_sequence: -1,
-        record_count: 1,
-    };
+    use crate::batch_info::ONE_RECORD;
 
     /// After how many milliseconds the extent that begins at `base_offset` takes no more, by the records' time and by
     /// the broker's.
     fn patience(base_offset: i64, options: &LogOptions) -> [i64; 2] {
         [0, -1].map(|first_timestamp| {
             let mut rolling = Rolling::new(base_offset, 0);
-            rolling.took(&BatchInfo { max_timestamp: first_timestamp, ..INFO });
+            rolling.took(&BatchInfo { max_timestamp: first_timestamp, ..ONE_RECORD });
             let is_over = |waited: i64| {
                 let max_timestamp = if first_timestamp < 0 { -1 } else { waited };
-                let info = BatchInfo { base_offset, last_offset: base_offset, max_timestamp, ..INFO };
+                let info = BatchInfo { base_offset, last_offset: base_offset, max_timestamp, ..ONE_RECORD };
                 rolling.is_over_before(&[Placed { info, bytes: Bytes::new() }], options, waited)
             };
             (0..=2000).find(|waited| is_over(waited + 1)).unwrap_or(i64::MAX)
@@ -113,11 +101,11 @@ mod tests {
     fn an_extent_is_over_by_size_and_by_the_reach_of_its_index() {
         let options = LogOptions { segment_bytes: 250, ..LogOptions::default() };
         let mut rolling = Rolling::new(0, 0);
-        let next = |last_offset| [Placed { info: BatchInfo { last_offset, ..INFO }, bytes: Bytes::new() }];
-        rolling.took(&INFO);
+        let next = |last_offset| [Placed { info: BatchInfo { last_offset, ..ONE_RECORD }, bytes: Bytes::new() }];
+        rolling.took(&ONE_RECORD);
         assert!(!rolling.is_over_before(&next(1), &options, 0));
         assert!(rolling.is_over_before(&next(1 << 31), &options, 0));
-        rolling.took(&INFO);
+        rolling.took(&ONE_RECORD);
         assert!(rolling.is_over_before(&next(2), &options, 0));
     }
 }
