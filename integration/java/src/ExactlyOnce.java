@@ -223,7 +223,7 @@ final class ExactlyOnce {
         Runtime.getRuntime().halt(FENCED);
     }
 
-    /** What a send ended with. In 2.8 the offsets of a transaction are waited for without end when the client learns meanwhile that it is fenced. */
+    /** What a send ended with. 2.8 waits `max.block.ms` for a transaction's offsets when it learns meanwhile that it is fenced. */
     private static void sent(RecordMetadata metadata, Exception error) {
         if (error instanceof ProducerFencedException) {
             fenced(error);
