@@ -101,7 +101,8 @@ mod tests {
     fn an_extent_is_over_by_size_and_by_the_reach_of_its_index() {
         let options = LogOptions { segment_bytes: 250, ..LogOptions::default() };
         let mut rolling = Rolling::new(0, 0);
-        let next = |last_offset| [Placed { info: BatchInfo { last_offset, ..ONE_RECORD }, bytes: Bytes::new() }];
+        let next =
+            |last_offset| [Placed { info: BatchInfo { last_offset, ..ONE_RECORD }, bytes: Bytes::new() }];
         rolling.took(&ONE_RECORD);
         assert!(!rolling.is_over_before(&next(1), &options, 0));
         assert!(rolling.is_over_before(&next(1 << 31), &options, 0));

@@ -162,7 +162,10 @@ mod tests {
         }
         let used = budget.used.load(Ordering::Relaxed);
         assert!(used <= 10_000 * LOG_MIN_BYTES + 800_000 + 8 * size_of::<Placed>(), "{used} bytes are kept");
-        assert!(others.iter().all(|tail| oldest(tail).is_some_and(|offset| offset > 10)), "each has its newest");
+        assert!(
+            others.iter().all(|tail| oldest(tail).is_some_and(|offset| offset > 10)),
+            "each has its newest"
+        );
 
         first.push(&batch(8, 200));
         assert_eq!(oldest(&first), Some(8), "what it had too much goes when it is written to");
