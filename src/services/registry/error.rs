@@ -9,6 +9,8 @@ pub struct Error {
     pub message: String,
 }
 
+const INVALID_SCHEMA: i32 = 42201;
+
 impl Error {
     fn new(code: i32, message: impl Into<String>) -> Error {
         Error { code, message: message.into() }
@@ -92,7 +94,11 @@ impl Error {
     }
 
     pub fn invalid_schema(why: impl Into<String>) -> Error {
-        Error::new(42201, why)
+        Error::new(INVALID_SCHEMA, why)
+    }
+
+    pub fn is_invalid_schema(&self) -> bool {
+        self.code == INVALID_SCHEMA
     }
 
     pub fn invalid_version(version: &str) -> Error {

@@ -161,8 +161,18 @@ impl Registry {
     }
 
     /// `GET /subjects/{subject}/versions/{version}/referencedby`: ids.
-    pub async fn referenced_by(&self, subject: &str, version: VersionId) -> Result<Vec<i32>, Error> {
-        self.storage.look(|state| state.referenced_by(&subject::normalize(subject), version)).await?
+    pub async fn referenced_by(
+        &self,
+        subject: &str,
+        version: VersionId,
+        page: Page,
+    ) -> Result<Vec<i32>, Error> {
+        let max = self.max_schemas();
+        let look = |state: &State| {
+            let ids = state.referenced_by(&subject::normalize(subject), version)?;
+            Ok(page.of(ids.into_iter(), max))
+        };
+        self.storage.look(look).await?
     }
 
     /// `GET /subjects/{subject}/metadata?key=..&value=..`: the latest version with these properties.
@@ -255,7 +265,7 @@ impl Registry {
 
     /// `GET /schemas`.
     pub async fn schemas(&self, query: &SchemasQuery) -> Result<Vec<Schema>, Error> {
-        let max = usize::try_from(self.config.schema_search_max_limit).unwrap_or(0);
+        let max = self.max_schemas();
         self.storage.look(|state| query.page.of(state.schemas(query), max)).await
     }
 
@@ -298,12 +308,12 @@ impl Registry {
         self.storage.look(|state| state.config(subject.as_deref(), default_to_global, level)).await?
     }
 
-    /// `PUT /config`, `PUT /config/{subject}`: answers what was asked.
+    /// `PUT /config`, `PUT /config/{subject}`: answers all that is set there now.
     pub async fn update_config(
         &self,
         subject: Option<&str>,
         request: ConfigUpdateRequest,
-    ) -> Result<ConfigUpdateRequest, Error> {
+    ) -> Result<Config, Error> {
         let subject = subject.map(subject::normalize);
         self.storage.write(|state| state.update_config(subject.as_deref(), request)).await
     }
@@ -344,6 +354,10 @@ impl Registry {
     /// `GET /v1/metadata/id`: the id of the Kafka cluster.
     pub async fn cluster_id(&self) -> Result<String, Error> {
         self.storage.client().cluster_id().await.map_err(|error| Error::store(error.to_string()))
+    }
+
+    fn max_schemas(&self) -> usize {
+        usize::try_from(self.config.schema_search_max_limit).unwrap_or(0)
     }
 
     fn check_mode_mutability(&self) -> Result<(), Error> {

@@ -194,7 +194,7 @@ pub struct Config {
     pub override_rule_set: Option<RuleSet>,
 }
 
-/// `PUT /config` and its answer: a field that is not there stays as it is, one that is null is taken away.
+/// `PUT /config`: a field that is not there stays as it is, one that is null is taken away. The answer has the same names.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ConfigUpdateRequest {
@@ -222,6 +222,25 @@ pub struct ConfigUpdateRequest {
     pub default_rule_set: Option<Option<RuleSet>>,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub override_rule_set: Option<Option<RuleSet>>,
+}
+
+impl From<Config> for ConfigUpdateRequest {
+    fn from(config: Config) -> ConfigUpdateRequest {
+        ConfigUpdateRequest {
+            alias: config.alias.map(Some),
+            normalize: config.normalize.map(Some),
+            validate_fields: config.validate_fields.map(Some),
+            validate_names: config.validate_names.map(Some),
+            validate_rules: config.validate_rules.map(Some),
+            compatibility: config.compatibility_level.map(Some),
+            compatibility_policy: config.compatibility_policy.map(Some),
+            compatibility_group: config.compatibility_group.map(Some),
+            default_metadata: config.default_metadata.map(Some),
+            override_metadata: config.override_metadata.map(Some),
+            default_rule_set: config.default_rule_set.map(Some),
+            override_rule_set: config.override_rule_set.map(Some),
+        }
+    }
 }
 
 /// What may be done with a subject.
@@ -288,7 +307,8 @@ impl FromStr for VersionId {
         match trimmed.parse() {
             Ok(-1) => Ok(VersionId::Latest),
             Ok(number) if number > 0 => Ok(VersionId::Number(number)),
-            _ => Err(Error::invalid_version(text)),
+            Ok(number) => Err(Error::invalid_version(&number.to_string())),
+            Err(_) => Err(Error::invalid_version(text)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::call::{Body, Call, json};
 use crate::services::registry::Error;
-use crate::services::registry::model::VersionId;
+use crate::services::registry::model::{CompatibilityCheckResponse, VersionId};
 
 pub async fn with_one(call: Call) -> Result<Body, Error> {
     let version = call.version()?;
@@ -15,10 +15,14 @@ pub async fn with_all(call: Call) -> Result<Body, Error> {
 
 async fn check(call: Call, version: Option<VersionId>, body: &str) -> Result<Body, Error> {
     let request = call.schema(body)?;
-    let normalize = call.flag("normalize");
-    let mut found = call.registry.compatibility(call.subject(), version, request, normalize).await?;
-    if !call.flag("verbose") {
-        found.messages.clear();
+    let (normalize, verbose) = (call.flag("normalize"), call.flag("verbose"));
+    match call.registry.compatibility(call.subject(), version, request, normalize).await {
+        Ok(found) if verbose => json(&found),
+        Ok(found) => json(&CompatibilityCheckResponse { messages: Vec::new(), ..found }),
+        // What is no schema goes with nothing: whoever asks for the reasons is told why.
+        Err(error) if verbose && error.is_invalid_schema() => {
+            json(&CompatibilityCheckResponse { is_compatible: false, messages: vec![error.message] })
+        }
+        Err(error) => Err(error),
     }
-    json(&found)
 }

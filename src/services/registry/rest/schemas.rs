@@ -7,9 +7,9 @@ use crate::services::registry::subject::qualify;
 use crate::services::registry::{Error, schema_types};
 
 pub async fn list(call: Call) -> Result<Body, Error> {
-    let everywhere = SchemasQuery::default().subject_prefix;
     let query = SchemasQuery {
-        subject_prefix: call.text("subjectPrefix").map_or(everywhere, str::to_owned),
+        // Without one it lists the default context, where `/subjects` lists all of them.
+        subject_prefix: call.text("subjectPrefix").unwrap_or_default().to_owned(),
         aliases: call.flag("aliases"),
         deleted: call.flag("deleted"),
         latest_only: call.flag("latestOnly"),

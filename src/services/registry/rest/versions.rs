@@ -29,7 +29,7 @@ async fn version(call: &Call) -> Result<Schema, Error> {
 }
 
 pub async fn referenced_by(call: Call) -> Result<Body, Error> {
-    json(&call.registry.referenced_by(call.subject(), call.version()?).await?)
+    json(&call.registry.referenced_by(call.subject(), call.version()?, call.page()?).await?)
 }
 
 pub async fn delete(call: Call) -> Result<Body, Error> {

@@ -3,7 +3,7 @@
 use ottla_schema::ParsedSchema;
 use ottla_schema::compatibility::{self, Earlier, Mode as Level};
 
-use super::draft::Draft;
+use super::draft::{Draft, References};
 use super::{Found, State};
 use crate::services::registry::error::Error;
 use crate::services::registry::model::{
@@ -33,7 +33,7 @@ impl State {
         let config = self.config_in_scope(Some(subject), default_level);
         let mut draft = Draft::new(subject, request);
         let normalize = normalize || config.normalize == Some(true);
-        let parsed = self.canonicalize(&mut draft, normalize, parser)?;
+        let parsed = self.canonicalize(&mut draft, normalize, References::ToUndeleted, parser)?;
         let parsed = parsed.ok_or_else(|| Error::invalid_schema("Empty schema"))?;
         let messages = match version {
             None => self.incompatibilities(&draft, &parsed, self.undeleted(subject), &config, parser)?,

@@ -8,7 +8,9 @@ use ottla_schema::{Dependency, MAX_SCHEMA_BYTES, ParsedSchema, SchemaType};
 use super::{Content, Found, State};
 use crate::services::registry::error::Error;
 use crate::services::registry::guid::Guid;
-use crate::services::registry::model::{Metadata, RegisterSchemaRequest, RuleSet, SchemaReference};
+use crate::services::registry::model::{
+    Metadata, RegisterSchemaRequest, RuleSet, SchemaReference, VersionId,
+};
 use crate::services::registry::parser::Parser;
 use crate::services::registry::records::SchemaValue;
 use crate::services::registry::subject;
@@ -97,11 +99,12 @@ impl Draft {
 }
 
 impl State {
-    /// Reads a draft and writes it in the one way: `None` when it has no text.
+    /// Reads a draft and writes it in the one way: `None` when it has no text. What is new may not refer to deleted versions.
     pub(super) fn canonicalize(
         &self,
         draft: &mut Draft,
         normalize: bool,
+        references: References,
         parser: &Parser,
     ) -> Result<Option<Arc<ParsedSchema>>, Error> {
         if draft.is_blank() {
@@ -110,9 +113,10 @@ impl State {
         for reference in &mut draft.references {
             self.settle(&draft.subject, reference);
         }
-        let dependencies = self.dependencies(&draft.subject, &draft.references).map_err(|why| {
-            Error::invalid_schema(format!("Invalid schema of type {}, details: {why}", draft.schema_type))
-        })?;
+        let dependencies =
+            self.dependencies(&draft.subject, &draft.references, references).map_err(|why| {
+                Error::invalid_schema(format!("Invalid schema of type {}, details: {why}", draft.schema_type))
+            })?;
         let parsed = parser.parse(&draft.schema_type, &draft.schema, &dependencies)?;
         if normalize {
             draft.schema = parsed.normalized();
@@ -131,7 +135,9 @@ impl State {
         content: &Content,
         parser: &Parser,
     ) -> Result<Arc<ParsedSchema>, Error> {
-        let dependencies = self.dependencies(subject, &content.references).map_err(Error::invalid_schema)?;
+        let dependencies = self
+            .dependencies(subject, &content.references, References::ToAll)
+            .map_err(Error::invalid_schema)?;
         parser.parse(&content.schema_type, &content.schema, &dependencies)
     }
 
@@ -144,17 +150,37 @@ impl State {
         }
     }
 
-    /// All that these references lead to, each after what it refers to itself. Deleted versions are still there for them.
-    fn dependencies(&self, parent: &str, references: &[SchemaReference]) -> Result<Vec<Dependency>, String> {
-        let mut walk =
-            Walk { state: self, seen: HashSet::new(), names: HashSet::new(), bytes: 0, found: Vec::new() };
+    /// All that these references lead to, each after what it refers to itself.
+    fn dependencies(
+        &self,
+        parent: &str,
+        references: &[SchemaReference],
+        to: References,
+    ) -> Result<Vec<Dependency>, String> {
+        let mut walk = Walk {
+            state: self,
+            to,
+            seen: HashSet::new(),
+            names: HashSet::new(),
+            bytes: 0,
+            found: Vec::new(),
+        };
         walk.follow(parent, references, MAX_DEPTH)?;
         Ok(walk.found)
     }
 }
 
+/// What references may lead to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum References {
+    /// Deleted versions, too: they are still there for those that have referred to them.
+    ToAll,
+    ToUndeleted,
+}
+
 struct Walk<'a> {
     state: &'a State,
+    to: References,
     /// Subjects and versions.
     seen: HashSet<(String, i32)>,
     names: HashSet<String>,
@@ -182,7 +208,9 @@ impl Walk<'_> {
             }
             let found = match version {
                 -1 => self.state.latest(&subject),
-                number => self.state.found(&subject, *number),
+                number => {
+                    self.state.numbered(&subject, VersionId::Number(*number), self.to == References::ToAll)
+                }
             };
             let found = found.ok_or_else(|| {
                 format!("No schema reference found for subject \"{subject}\" and version {version}")

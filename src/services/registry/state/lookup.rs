@@ -5,8 +5,8 @@ use std::sync::Arc;
 use ottla_protocol::batch::SchemaId;
 use ottla_schema::ParsedSchema;
 
-use super::draft::Draft;
-use super::{Content, Found, Holder, State, Version};
+use super::draft::{Draft, References};
+use super::{Found, Holder, State, Version};
 use crate::services::registry::error::Error;
 use crate::services::registry::guid::Guid;
 use crate::services::registry::model::{
@@ -14,6 +14,13 @@ use crate::services::registry::model::{
 };
 use crate::services::registry::parser::Parser;
 use crate::services::registry::subject::{self, DEFAULT_CONTEXT, Qualified};
+
+/// A version that was asked for by what it says.
+pub(super) enum Match {
+    /// It says just the same.
+    Same(Found),
+    Like(Found),
+}
 
 /// The property that keeps a version apart from one that says the same.
 pub(super) const CONFLUENT_VERSION: &str = "confluent:version";
@@ -29,8 +36,8 @@ impl State {
         format: &Format,
         parser: &Parser,
     ) -> Result<Schema, Error> {
-        let found = match self.look_up(subject, &request, normalize, deleted, parser)? {
-            Some(found) => Some(found),
+        let matched = match self.look_up(subject, &request, normalize, deleted, parser)? {
+            Some(matched) => Some(matched),
             None if !Qualified::parse(subject).is_default() => None,
             None => self.named_contexts().find_map(|context| {
                 let qualified = subject::qualify(context, Qualified::parse(subject).name);
@@ -38,8 +45,9 @@ impl State {
                 self.look_up(&qualified, &request, normalize, deleted, parser).ok().flatten()
             }),
         };
-        match found {
-            Some(found) => self.formatted(&found, format, parser),
+        match matched {
+            Some(Match::Same(found)) => Ok(told(self.formatted(&found, format, parser)?)),
+            Some(Match::Like(found)) => self.formatted(&found, format, parser),
             None if !self.has_subjects(Some(subject), deleted) => Err(Error::subject_not_found(subject)),
             None => Err(Error::schema_not_found()),
         }
@@ -52,10 +60,10 @@ impl State {
         normalize: bool,
         deleted: bool,
         parser: &Parser,
-    ) -> Result<Option<Found>, Error> {
+    ) -> Result<Option<Match>, Error> {
         let draft = Draft::new(subject, request.clone());
-        if let Some(found) = self.look_up_draft(draft.clone(), normalize, deleted, parser)? {
-            return Ok(Some(found));
+        if let Some(matched) = self.look_up_draft(draft.clone(), normalize, deleted, parser)? {
+            return Ok(Some(matched));
         }
         // As a registration takes metadata and rules over from the version before, so does this.
         let Some(latest) = self.latest(subject) else { return Ok(None) };
@@ -67,22 +75,25 @@ impl State {
         }
     }
 
-    /// The version of the draft's subject that says the same.
+    /// The version of the draft's subject that says the same, or that it stands for.
     pub(super) fn look_up_draft(
         &self,
         mut draft: Draft,
         normalize: bool,
         deleted: bool,
         parser: &Parser,
-    ) -> Result<Option<Found>, Error> {
-        let Some(parsed) = self.canonicalize(&mut draft, normalize, parser)? else { return Ok(None) };
+    ) -> Result<Option<Match>, Error> {
+        let Some(parsed) = self.canonicalize(&mut draft, normalize, References::ToAll, parser)? else {
+            return Ok(None);
+        };
         if let Some((_, Some(number))) = self.same_in_context(&draft)
             && let Some(found) = self.found(&draft.subject, number)
             && (deleted || !found.version.deleted)
         {
-            return Ok(Some(found));
+            return Ok(Some(Match::Same(found)));
         }
-        Ok(self.found_by(&draft, &parsed, parser, |version| deleted || !version.deleted))
+        let found = self.found_by(&draft, &parsed, parser, |version| deleted || !version.deleted);
+        Ok(found.map(Match::Like))
     }
 
     /// The newest version that the draft stands for although it does not say the same, of those that count.
@@ -93,10 +104,12 @@ impl State {
         parser: &Parser,
         counts: impl Fn(&Version) -> bool,
     ) -> Option<Found> {
-        let special = self.special.get(draft.subject.as_str())?;
-        let found = special.iter().rev().filter_map(|number| self.found(&draft.subject, *number));
-        let mut found = found.filter(|found| counts(&found.version));
-        found.find(|found| self.is_found_by(draft, parsed, &found.version.content, parser))
+        let is_it = |found: &Found| counts(&found.version) && self.is_found_by(draft, parsed, found, parser);
+        let special = self.special.get(draft.subject.as_str()).into_iter().flatten();
+        let newest = special.rev().filter_map(|number| self.found(&draft.subject, *number)).find(is_it);
+        let asked = confluent_version(draft.metadata.as_ref());
+        let asked = asked.and_then(|number| self.found(&draft.subject, number)).filter(is_it);
+        newest.into_iter().chain(asked).max_by_key(|found| found.number)
     }
 
     /// The id that the draft has in its context, and the version of its subject that has it.
@@ -106,21 +119,22 @@ impl State {
         Some((id, context.by_id.get(&id)?.version_of(&draft.subject)))
     }
 
-    /// Whether the draft stands for what is kept although it is not the same: it has its references resolved, or lacks the
-    /// version that is in the metadata.
+    /// Whether the draft stands for a version although it does not say the same: it has its references resolved, or one of the
+    /// two lacks the version that is in the metadata.
     pub(super) fn is_found_by(
         &self,
         draft: &Draft,
         parsed: &ParsedSchema,
-        kept: &Content,
+        found: &Found,
         parser: &Parser,
     ) -> bool {
+        let kept = &*found.version.content;
         let is_same_text = draft.references == kept.references && *draft.schema == *kept.schema;
         let may_be_resolved = draft.references.is_empty() && !kept.references.is_empty();
         if !(is_same_text || may_be_resolved)
             || draft.schema_type != kept.schema_type
             || draft.rule_set != kept.rule_set
-            || !is_same_metadata(draft.metadata.as_ref(), kept.metadata.as_ref())
+            || !is_same_metadata(draft.metadata.as_ref(), kept.metadata.as_ref(), found.number)
         {
             return false;
         }
@@ -380,14 +394,28 @@ impl State {
     }
 }
 
-/// The version in the metadata counts only where the draft has one; no metadata is the same as empty ones.
-fn is_same_metadata(draft: Option<&Metadata>, kept: Option<&Metadata>) -> bool {
-    let has_version =
-        |of: Option<&Metadata>| of.is_some_and(|of| of.properties.contains_key(CONFLUENT_VERSION));
-    if has_version(draft) || !has_version(kept) {
-        return draft == kept;
+/// What says the same as a request is answered as that had it: without what only the record knows.
+pub(super) fn told(schema: Schema) -> Schema {
+    Schema { ts: None, deleted: None, ..schema }
+}
+
+fn confluent_version(metadata: Option<&Metadata>) -> Option<i32> {
+    metadata?.properties.get(CONFLUENT_VERSION)?.parse().ok()
+}
+
+/// A version in the metadata counts only where both have one; a draft's must otherwise be the number of the version that is kept.
+/// Where one is left out, no metadata is the same as empty ones.
+fn is_same_metadata(draft: Option<&Metadata>, kept: Option<&Metadata>, number: i32) -> bool {
+    match (confluent_version(draft), confluent_version(kept)) {
+        (None, Some(_)) => {}
+        (Some(wanted), None) if wanted == number => {}
+        (Some(_), None) => return false,
+        _ => return draft == kept,
     }
-    let mut kept = kept.cloned().unwrap_or_default();
-    kept.properties.remove(CONFLUENT_VERSION);
-    draft.cloned().unwrap_or_default() == kept
+    let without_version = |of: Option<&Metadata>| {
+        let mut of = of.cloned().unwrap_or_default();
+        of.properties.remove(CONFLUENT_VERSION);
+        of
+    };
+    without_version(draft) == without_version(kept)
 }

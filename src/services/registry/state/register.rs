@@ -3,8 +3,8 @@
 use ottla_schema::ParsedSchema;
 use ottla_schema::compatibility::Mode as Level;
 
-use super::draft::Draft;
-use super::lookup::CONFLUENT_VERSION;
+use super::draft::{Draft, References};
+use super::lookup::{CONFLUENT_VERSION, Match, told};
 use super::{Content, Found, Outcome, State, validate_rules};
 use crate::services::registry::error::Error;
 use crate::services::registry::model::{
@@ -32,39 +32,45 @@ impl State {
         let normalize = normalize || config.normalize == Some(true);
         let draft = Draft::new(subject, request);
         if !has_defaults_or_overrides(&config)
-            && let Some(found) = self.registered(&draft, normalize, parser)?
+            && let Some(matched) = self.registered(&draft, normalize, parser)?
         {
-            return Ok(Outcome { answer: answer_of(&found), records: Vec::new() });
+            let answer = match matched {
+                Match::Same(found) => told(answer_of(&found)),
+                Match::Like(found) => answer_of(&found),
+            };
+            return Ok(Outcome { answer, records: Vec::new() });
         }
         self.check_register_mode(&draft)?;
         Registration { state: self, config, normalize, parser }.run(draft)
     }
 
     /// The version that the draft would be, if it is one.
-    fn registered(&self, draft: &Draft, normalize: bool, parser: &Parser) -> Result<Option<Found>, Error> {
-        let found = match draft.version {
+    fn registered(&self, draft: &Draft, normalize: bool, parser: &Parser) -> Result<Option<Match>, Error> {
+        let matched = match draft.version {
             -1 => {
                 let mut read = draft.clone();
-                let parsed = self.canonicalize(&mut read, normalize, parser)?;
-                self.latest(&draft.subject).filter(|latest| {
-                    parsed.is_some_and(|parsed| {
-                        self.is_found_by(&read, &parsed, &latest.version.content, parser)
-                    })
-                })
+                let parsed = self.canonicalize(&mut read, normalize, References::ToAll, parser)?;
+                let latest = self.latest(&draft.subject).filter(|latest| {
+                    parsed.is_some_and(|parsed| self.is_found_by(&read, &parsed, latest, parser))
+                });
+                latest.map(Match::Like)
             }
             _ => self.look_up_draft(draft.clone(), normalize, false, parser)?,
         };
-        let Some(found) = found else { return Ok(None) };
+        let Some(matched) = matched else { return Ok(None) };
+        let (Match::Same(found) | Match::Like(found)) = &matched;
         let has_the_id = draft.id == Some(found.version.id);
         Ok(match draft.version {
-            0 | -1 => Some(found).filter(|_| draft.id.is_none() || has_the_id),
-            number if has_the_id && number == found.number => Some(found),
+            0 | -1 => Some(matched).filter(|_| draft.id.is_none() || has_the_id),
+            number if has_the_id && number == found.number => Some(matched),
             // Imported twice, it may have an older version.
             number if has_the_id => {
-                self.numbered(&draft.subject, VersionId::Number(number), false).filter(|older| {
+                let older = self.numbered(&draft.subject, VersionId::Number(number), false);
+                let older = older.filter(|older| {
                     older.version.id == found.version.id
                         && older.version.content.guid == found.version.content.guid
-                })
+                });
+                older.map(Match::Like)
             }
             _ => None,
         })
@@ -127,7 +133,9 @@ impl Registration<'_> {
         if !is_importing {
             self.populate(&mut draft, new_version)?;
         }
-        let parsed = self.state.canonicalize(&mut draft, self.normalize, self.parser)?;
+        // With an id it is a copy of what was registered elsewhere.
+        let references = if draft.id.is_none() { References::ToUndeleted } else { References::ToAll };
+        let parsed = self.state.canonicalize(&mut draft, self.normalize, references, self.parser)?;
         let parsed = parsed.ok_or_else(|| Error::invalid_schema("Empty schema"))?;
         if self.normalize {
             parsed.check_defaults().map_err(|error| {
@@ -136,12 +144,14 @@ impl Registration<'_> {
             })?;
         }
         let known = match self.same_elsewhere(&draft) {
-            Same::Here(found) => return Ok(Outcome { answer: answer_of(&found), records: Vec::new() }),
+            Same::Here(found) => {
+                return Ok(Outcome { answer: told(answer_of(&found)), records: Vec::new() });
+            }
             Same::Elsewhere(id) => Some(id),
             Same::Nowhere => draft.id,
         };
         if let Some(found) = self.found_by(&draft, &parsed, known) {
-            return Ok(Outcome { answer: answer_of(&found), records: Vec::new() });
+            return Ok(Outcome { answer: told(answer_of(&found)), records: Vec::new() });
         }
         if !is_importing {
             let earlier = self.state.undeleted(&draft.subject);

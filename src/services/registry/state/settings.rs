@@ -48,7 +48,7 @@ impl State {
         &self,
         subject: Option<&str>,
         request: ConfigUpdateRequest,
-    ) -> Result<Outcome<ConfigUpdateRequest>, Error> {
+    ) -> Result<Outcome<Config>, Error> {
         let level = match &request.compatibility {
             Some(Some(name)) => {
                 Some(name.parse::<Level>().map_err(|_| Error::invalid_compatibility_level())?)
@@ -60,7 +60,6 @@ impl State {
         validate_rules(request.override_rule_set.iter().flatten().next())?;
         self.check_writable(subject)?;
         let mut config = self.configs.get(&key(subject)).cloned().unwrap_or_default();
-        let answer = request.clone();
         // The level is kept by its name, however it was written.
         let name = request.compatibility.map(|_| level.map(|level| level.name().to_owned()));
         update(&mut config.compatibility_level, name);
@@ -75,8 +74,8 @@ impl State {
         update(&mut config.override_metadata, request.override_metadata);
         update(&mut config.default_rule_set, request.default_rule_set);
         update(&mut config.override_rule_set, request.override_rule_set);
-        let record = Record::Config { subject: key(subject), value: Some(Box::new(config)) };
-        Ok(Outcome { answer, records: vec![record] })
+        let value = Some(Box::new(config.clone()));
+        Ok(Outcome { answer: config, records: vec![Record::Config { subject: key(subject), value }] })
     }
 
     pub fn delete_config(
