@@ -4,10 +4,9 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
@@ -16,7 +15,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
 use tokio::time::timeout;
 
 use super::stalled::Stalled;
@@ -50,7 +49,7 @@ async fn speak<S: Service>(
     let stream = TokioIo::new(Stalled::new(stream, limits.stalled_within));
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(answer(&shared, request).await.map(Full::new)) }
+        async move { Ok::<_, Infallible>(held(&shared, answer(&shared, request).await).map(Full::new)) }
     });
     let mut builder = http1::Builder::new();
     builder
@@ -77,32 +76,66 @@ async fn answer<S: Service>(shared: &Shared<S>, request: Request<Incoming>) -> R
     if let Some(refused) = shared.service.refuse(&head) {
         return closing(&body, refused);
     }
-    if body.is_end_stream() {
-        return shared.service.answer(Request::from_parts(head, Bytes::new())).await;
-    }
-    // Memory for the body is asked for before it is read; who does not say how long it is gets the most.
+    // Who does not say how long the body is gets the most.
     let size = body.size_hint().upper().and_then(|most| usize::try_from(most).ok());
-    let size = size.unwrap_or(shared.limits.body_bytes);
-    if size > shared.limits.body_bytes {
+    if size.is_some_and(|size| size > shared.limits.body_bytes) {
         return closing(&body, shared.service.malformed(413));
     }
-    let permits = u32::try_from(size).unwrap_or(u32::MAX);
-    let Ok(_permit) = shared.bodies.acquire_many(permits).await else {
-        return shared.service.malformed(503);
-    };
-    match read(body, shared.limits.body_bytes, shared.limits.body_within).await {
-        Ok(body) => shared.service.answer(Request::from_parts(head, body)).await,
+    let size = size.unwrap_or(shared.limits.body_bytes);
+    let reading =
+        timeout(shared.limits.body_within, read(body, size, shared.limits.small_bytes, &shared.bodies));
+    match reading.await.unwrap_or(Err(408)) {
+        Ok((body, _room)) => shared.service.answer(Request::from_parts(head, body)).await,
         Err(status) => closed(shared.service.malformed(status)),
     }
 }
 
-/// The whole body; or the status that says why there is none.
-async fn read(body: Incoming, most: usize, within: Duration) -> Result<Bytes, u16> {
-    match timeout(within, Limited::new(body, most).collect()).await {
-        Ok(Ok(read)) => Ok(read.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(413),
-        Ok(Err(_)) => Err(400),
-        Err(_) => Err(408),
+/// The whole body, with its share of what all of them may take; or the status that says why there is none. A share is asked for once
+/// the body is not small any more: those who send much, and slowly, do not hold up those who send little.
+async fn read<'a>(
+    mut body: Incoming,
+    most: usize,
+    small: usize,
+    bodies: &'a Semaphore,
+) -> Result<(Bytes, Option<SemaphorePermit<'a>>), u16> {
+    let mut room = None;
+    let mut read = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| 400_u16)?.into_data() else { continue };
+        if read.len() + data.len() > most {
+            return Err(413);
+        }
+        if room.is_none() && read.len() + data.len() > small {
+            let permits = u32::try_from(most).unwrap_or(u32::MAX);
+            room = Some(bodies.acquire_many(permits).await.map_err(|_| 503_u16)?);
+        }
+        read.extend_from_slice(&data);
+    }
+    Ok((read.freeze(), room))
+}
+
+/// The answer as it is written, with its share of what all of them may take until it is. Large ones find room or are given up: waiting,
+/// they would take it as well.
+fn held<S: Service>(shared: &Shared<S>, response: Response<Bytes>) -> Response<Bytes> {
+    let size = response.body().len();
+    if size <= shared.limits.small_bytes {
+        return response;
+    }
+    let permits = u32::try_from(size).unwrap_or(u32::MAX);
+    match Arc::clone(&shared.answers).try_acquire_many_owned(permits) {
+        Ok(room) => response.map(|bytes| Bytes::from_owner(Held { bytes, _room: room })),
+        Err(_) => shared.service.malformed(503),
+    }
+}
+
+struct Held {
+    bytes: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

@@ -32,7 +32,8 @@ pub trait Service: Send + Sync + 'static {
     /// Answers a request.
     fn answer(&self, request: Request<Bytes>) -> impl Future<Output = Response<Bytes>> + Send;
 
-    /// The answer to what is wrong with a request on the level of HTTP: a body that is too large (413), or too slow (408).
+    /// The answer to what is wrong with a request on the level of HTTP: a body that is too large (413) or too slow (408); too many
+    /// answers that nobody takes (503).
     fn malformed(&self, status: u16) -> Response<Bytes>;
 }
 
@@ -50,8 +51,12 @@ pub struct Limits {
     /// A request's line and headers.
     pub head_bytes: usize,
     pub body_bytes: usize,
+    /// Bodies and answers up to this are not counted in the next two: there are only so many connections.
+    pub small_bytes: usize,
     /// Of all bodies that are being read or answered.
     pub bodies_bytes: usize,
+    /// Of all answers that are being written: a client that finds no room gets 503.
+    pub answers_bytes: usize,
     /// Until a request's head is there; a connection that asks for nothing is closed then, too.
     pub head_within: Duration,
     /// Until its body is there.
@@ -68,7 +73,9 @@ impl Default for Limits {
             connections: 1024,
             head_bytes: 32 * 1024,
             body_bytes: 8 * 1024 * 1024,
+            small_bytes: 16 * 1024,
             bodies_bytes: 64 * 1024 * 1024,
+            answers_bytes: 256 * 1024 * 1024,
             // The idle timeout of Confluent's registry.
             head_within: Duration::from_secs(30),
             body_within: Duration::from_secs(30),
@@ -84,6 +91,7 @@ struct Shared<S> {
     limits: Limits,
     connections: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
 }
 
 /// Serves on all sockets until told to stop; ends when every connection has been answered and closed.
@@ -93,6 +101,7 @@ pub async fn run<S: Service>(bound: Vec<Bound>, service: S, limits: Limits, stop
         limits,
         connections: Arc::new(Semaphore::new(limits.connections)),
         bodies: Arc::new(Semaphore::new(limits.bodies_bytes)),
+        answers: Arc::new(Semaphore::new(limits.answers_bytes)),
     });
     let accept = |tls| Accept { tls, shared: Arc::clone(&shared), stop: stop.clone() };
     let sockets = bound.into_iter().map(|Bound { socket, tls }| (socket, accept(tls))).collect();

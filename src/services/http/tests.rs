@@ -70,6 +70,7 @@ fn tight() -> Limits {
     Limits {
         head_bytes: 1024,
         body_bytes: 1000,
+        small_bytes: 100,
         bodies_bytes: 1000,
         head_within: short,
         body_within: short,
@@ -181,18 +182,42 @@ async fn who_is_slow_holds_nobody_up() {
     // Nothing at all, half a head, half a body: each is over within its time.
     assert_eq!(exchange(&server, "").await, [""; 0]);
     exchange(&server, "GET / HTTP/1.1\r\nhos").await;
-    let half = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nhalf";
-    // The first holds all the bytes that bodies may have; the second gets them in its turn.
-    let (first, second) = tokio::join!(exchange(&server, half), exchange(&server, half));
+    let half = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{}", "x".repeat(500));
+    let small = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\nconnection: close\r\n\r\nbody";
+    // One holds all the bytes that bodies may have, the other waits for them; what is small needs none.
+    let small = async {
+        tokio::time::sleep(tight().body_within / 3).await;
+        exchange(&server, small).await
+    };
+    let (first, second, small) = tokio::join!(exchange(&server, &half), exchange(&server, &half), small);
     for said in [first, second] {
         assert_eq!(said, ["408 Request Timeout", "malformed 408"]);
     }
+    assert_eq!(small, ["200 OK", "POST / 4"]);
     // Who takes nothing of its answer.
     let mut stream = server.connect().await;
     send(&mut stream, "GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await;
     server.stop.send_replace(true);
     server.running.await.unwrap();
     assert!(all(&mut stream).await.len() < 64 * 1024 * 1024, "it was given up");
+}
+
+#[tokio::test]
+async fn answers_that_nobody_takes_are_bounded() {
+    const LARGE: &str = "GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let answers_bytes = 100 * 1024 * 1024;
+    let server = Server::start(None, Limits { answers_bytes, ..Limits::default() }).await;
+    let mut first = server.connect().await;
+    send(&mut first, LARGE).await;
+    // Its answer has begun, and has taken what there is room for.
+    first.readable().await.unwrap();
+    assert_eq!(exchange(&server, LARGE).await, ["503 Service Unavailable", "malformed 503"]);
+    let small = "GET /small HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    assert_eq!(exchange(&server, small).await, ["200 OK", "GET /small 0"]);
+    drop(first);
+    while exchange(&server, LARGE).await[0] != "200 OK" {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
