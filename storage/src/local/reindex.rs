@@ -11,7 +11,9 @@ use crate::error::StorageError;
 
 /// Whether the last index entry of a sealed segment can be right, as Kafka checks it, and its largest timestamp is known.
 pub(super) fn has_sane_end(segment: &Segment, files: &OpenFiles) -> bool {
-    if has_timestamps(segment) && segment.time_index.len() == 0 {
+    // A power cut may leave zeros in the place of entries.
+    let first_timestamp = segment.rolling.first_timestamp.unwrap_or(-1);
+    if has_timestamps(segment) && segment.last_time_entry.timestamp < first_timestamp {
         return false;
     }
     let last = files.get(&segment.index_file).and_then(|file| segment.index.last(&*file));
@@ -69,6 +71,19 @@ pub(super) fn cut_indexes(
     let base = segment.base_offset();
     let relative = |offset: i64| u32::try_from((offset - base).max(0)).unwrap_or(u32::MAX);
     let mut kept = sane_offsets(segment, relative(indexed_to), files)?;
+    let mut times = match kept.last() {
+        Some(last) => sane_times(segment, last.offset, files)?,
+        None => Vec::new(),
+    };
+    // The end of the time index may be lost where the offsets' is not: a power cut leaves what it likes of what the recovery
+    // before it wrote.
+    let is_known = |entry: &OffsetEntry| match times.last() {
+        Some(last) => indexed_to == i64::MAX || entry.offset <= last.offset,
+        None => false,
+    };
+    if has_timestamps(segment) {
+        kept.retain(is_known);
+    }
     let first = kept.iter().rfind(|entry| entry.offset < relative(from)).copied();
     // What does not lead to a batch came from a damaged file: believing it would cut the log there.
     for entry in first.into_iter().chain(kept.last().copied()) {
@@ -77,10 +92,8 @@ pub(super) fn cut_indexes(
             kept.clear();
         }
     }
-    let limit = kept.last().map(|entry| entry.offset);
-    let times = limit.map_or(Ok(Vec::new()), |limit| sane_times(segment, limit, files))?;
-    if has_timestamps(segment) && times.is_empty() {
-        kept.clear(); // the other index is lost
+    if kept.is_empty() {
+        times.clear();
     }
     let first = first.filter(|_| !kept.is_empty());
 

@@ -113,6 +113,38 @@ fn a_start_that_is_cut_short_leaves_what_the_indexes_said_of_flushed_batches() {
     }
 }
 
+/// What it writes of one of the indexes may be left where the other's is zeros.
+#[test]
+fn a_start_that_is_cut_short_while_it_makes_indexes_anew_does_not_mislead_the_next() {
+    let disk = SimulatedDisk::default();
+    let options = LogOptions { index_interval_bytes: 0, ..LogOptions::default() };
+    let logs = logs(&disk).unwrap();
+    let log = log_with(&logs, &options);
+    const LATEST: i64 = 30;
+    // More entries than wait for one write.
+    for batch in 0..80 {
+        let mut builder = BatchBuilder::new();
+        let timestamp = if batch == LATEST { NOW + 1000 } else { NOW + batch };
+        builder.append(timestamp, None, Some(&[0; 50]));
+        let context = AppendContext { leader_epoch: 0, now_ms: NOW, origin: Origin::Coordinator };
+        log.append(ValidatedBatches::internal([builder.build()]), context).unwrap();
+    }
+    log.flush().unwrap();
+    logs.checkpoint(NOW).unwrap();
+    for kind in ["index", "timeindex"] {
+        let path = format!("/data/t-0/00000000000000000000.{kind}");
+        disk.world().put(Path::new(&path), Vec::new());
+    }
+    for (seed, at) in (0..100).flat_map(|seed| (1..12).map(move |at| (seed, at))) {
+        let disk = disk.after_crash(Left::All);
+        disk.world().fault = Some((at..=at, Fault::Crash));
+        let _ = self::logs(&disk).map(|logs| log_with(&logs, &options).end_offset());
+        let logs = self::logs(&disk.after_crash(Left::Some(seed))).unwrap();
+        let found = log_with(&logs, &options).max_timestamp().unwrap().map(|found| found.offset);
+        assert_eq!(found, Some(LATEST), "seed {seed}, cut short at {at}");
+    }
+}
+
 /// A directory of the name says nothing without its files, and what could not be written at once is tried again.
 #[test]
 fn what_a_deleted_topic_has_left_says_nothing_of_the_next_one_of_its_name() {
