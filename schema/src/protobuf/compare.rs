@@ -89,6 +89,7 @@ impl<'a> Comparison<'a> {
         self.moved_to_oneofs(found, &mut original_fields, original_message, update_message);
         self.oneofs(found, scopes, original_message, update_message);
         self.fields(found, scopes, &original_fields, &by_tag(&update_message.fields));
+        self.moved_fields(found, scopes, [original_message, update_message]);
         let nested = [self.original.nested(original), self.update.nested(update)];
         self.types(found, scopes, nested);
     }
@@ -165,6 +166,20 @@ impl<'a> Comparison<'a> {
                 _ => {}
             }
             self.path.pop();
+        }
+    }
+
+    /// What goes into a oneof, out of one or from one to another must still be what it was.
+    fn moved_fields(&mut self, found: &mut Vec<Found>, scopes: [Node; 2], [original, update]: [&Message; 2]) {
+        let updated = with_oneofs(update);
+        for (tag, (original, from)) in with_oneofs(original) {
+            if let Some((update, to)) = updated.get(&tag)
+                && from != *to
+            {
+                self.path.push(tag.to_string());
+                self.field(found, scopes, [original, update]);
+                self.path.pop();
+            }
         }
     }
 
@@ -271,6 +286,16 @@ impl<'a> Comparison<'a> {
 /// Of two with one tag the later counts.
 fn by_tag(fields: &[Field]) -> BTreeMap<i32, &Field> {
     fields.iter().map(|field| (field.tag, field)).collect()
+}
+
+/// All fields of a message, each with the oneof that it stands in.
+fn with_oneofs(message: &Message) -> BTreeMap<i32, (&Field, Option<&str>)> {
+    let alone = message.fields.iter().map(|field| (field.tag, (field, None)));
+    let in_oneofs = message.oneofs.iter().flat_map(|oneof| {
+        let name = oneof.name.as_str();
+        oneof.fields.iter().map(move |field| (field.tag, (field, Some(name))))
+    });
+    alone.chain(in_oneofs).collect()
 }
 
 /// The differences in the order in which they are met on the way down from the first pair; those of a pair once.
