@@ -4,6 +4,7 @@
 //! | room | what is in it |
 //! |---|---|
 //! | [`compatibility`] | the seven modes, over lists of earlier versions |
+//! | [`tags`] | tags of records and fields |
 //! | [`avro`], [`json`], [`protobuf`] | one format each: parsing, canonical text, rules |
 
 pub mod avro;
@@ -12,13 +13,16 @@ mod jackson;
 pub mod json;
 mod names;
 pub mod protobuf;
+pub mod tags;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
 pub use self::names::RecordNames;
 
 use self::compatibility::Policy;
+use self::tags::Tagged;
 
 /// No schema is larger, references not counted.
 pub const MAX_SCHEMA_BYTES: usize = 1 << 20;
@@ -159,6 +163,42 @@ impl ParsedSchema {
         match self {
             Self::Avro(schema) => schema.check_defaults(),
             Self::Json(_) | Self::Protobuf(_) => Ok(()),
+        }
+    }
+
+    /// Whether its fields may be called as they are: what Confluent's registry asks of JSON Schemas where `validateFields` is set.
+    pub fn check_field_names(&self) -> Result<(), InvalidSchema> {
+        match self {
+            Self::Json(schema) => schema.check_field_names(),
+            Self::Avro(_) | Self::Protobuf(_) => Ok(()),
+        }
+    }
+
+    /// The names of its fields: of an Avro record, of a JSON Schema's properties, of all messages that a Protobuf file declares at its top.
+    pub fn top_level_fields(&self) -> HashSet<String> {
+        match self {
+            Self::Avro(schema) => schema.top_level_fields(),
+            Self::Json(schema) => schema.top_level_fields(),
+            Self::Protobuf(schema) => schema.top_level_fields(),
+        }
+    }
+
+    /// What has tags in it, in its order.
+    pub fn tagged_entities(&self) -> Vec<Tagged> {
+        match self {
+            Self::Avro(schema) => schema.tagged_entities(),
+            Self::Json(schema) => schema.tagged_entities(),
+            Self::Protobuf(schema) => schema.tagged_entities(),
+        }
+    }
+
+    /// Its canonical text with other tags. An error when it has no such entity.
+    pub fn with_tags(&self, add: &[Tagged], remove: &[Tagged]) -> Result<String, InvalidSchema> {
+        let changes = tags::changes(add, remove)?;
+        match self {
+            Self::Avro(schema) => schema.with_tags(&changes),
+            Self::Json(schema) => schema.with_tags(&changes),
+            Self::Protobuf(schema) => schema.with_tags(&changes),
         }
     }
 

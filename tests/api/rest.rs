@@ -172,6 +172,30 @@ transcript!(settings);
 transcript!(contexts);
 transcript!(compatibility);
 
+/// Not as a transcript: a schema comes with the time when it was written.
+#[tokio::test]
+async fn tags_are_found_where_they_are_asked_for() {
+    let broker = Broker::builder().registry().start().await.unwrap();
+    let schema = r#"{\"properties\":{\"a\":{\"type\":\"string\",\"confluent:tags\":[\"PII\"]}}}"#;
+    let body = format!(r#"{{"schemaType":"JSON","schema":"{schema}"}}"#);
+    ask(&broker, "POST /subjects/s/versions", &body).await;
+    let tags =
+        r#""schemaTags":[{"schemaEntity":{"entityPath":"object.a","entityType":"sr_field"},"tags":["PII"]}]"#;
+    for (request, are_found) in [
+        ("/subjects/s/versions/1?findTags=PII", true),
+        ("/subjects/s/versions/latest?findTags=OTHER&findTags=PII", true),
+        ("/subjects/s/versions/1?findTags=OTHER", false),
+        ("/subjects/s/versions/1", false),
+        ("/schemas/ids/1?findTags=*", true),
+        ("/schemas/ids/1/schema?findTags=*", false),
+    ] {
+        let answer = ask(&broker, &format!("GET {request}"), "").await;
+        assert_eq!(answer.contains(tags), are_found, "{request}: {answer}");
+        assert_eq!(answer.contains("schemaTags"), are_found, "{request}: {answer}");
+    }
+    broker.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn access() {
     let dir = TempDir::new();

@@ -17,16 +17,19 @@ mod graph;
 mod hostile_tests;
 mod logical;
 mod parser;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod text;
 mod write;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 pub use compatibility::incompatibilities;
 pub use fingerprint::{crc_64_avro, md5, sha_256};
 
+use crate::tags::{Change, Tagged};
 use crate::{Dependency, InvalidSchema, MAX_SCHEMA_BYTES};
 use graph::{Graph, Id};
 use write::{Style, Writer};
@@ -94,6 +97,23 @@ impl Schema {
             graph::Kind::Record(record) => Some(record.named.name.full()),
             _ => None,
         }
+    }
+
+    /// None, if it is no record.
+    pub fn top_level_fields(&self) -> HashSet<String> {
+        match &self.understood.graph.node(self.understood.root).kind {
+            graph::Kind::Record(record) => record.by_name.keys().cloned().collect(),
+            _ => HashSet::new(),
+        }
+    }
+
+    /// Records and fields with tags, those of the schemas that it refers to as well.
+    pub fn tagged_entities(&self) -> Vec<Tagged> {
+        tags::entities(&self.understood.graph, self.understood.root)
+    }
+
+    pub(crate) fn with_tags(&self, changes: &[Change<'_>]) -> Result<String, InvalidSchema> {
+        tags::changed(&self.understood.canonical, changes)
     }
 
     /// Whether every default is a value of its field's type. Confluent's registry asks when a schema is registered with

@@ -168,7 +168,7 @@ fn plain(uri: &str) -> &str {
     uri.strip_suffix('#').unwrap_or(uri)
 }
 
-fn draft_of(value: &Value) -> Result<Option<Draft>, InvalidSchema> {
+pub(super) fn draft_of(value: &Value) -> Result<Option<Draft>, InvalidSchema> {
     match value.get("$schema") {
         None => Ok(None),
         Some(Value::String(url)) => Ok(Draft::of_meta_schema(url)),

@@ -68,6 +68,17 @@ pub(super) enum Criterion {
     One,
 }
 
+impl Criterion {
+    /// As it stands in paths.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::All => "allof",
+            Self::Any => "anyof",
+            Self::One => "oneof",
+        }
+    }
+}
+
 /// Numbers of the JSON text as it was written.
 ///
 /// `is_typed` of this rule and the next ones: `type` says so, and other values are not valid. Nothing compares that, but in a union,

@@ -9,18 +9,26 @@
 //! | `documents` | where a `$ref` points to, in this schema or a dependency |
 //! | `build` | the keywords, checked, become a `graph` of rules: one form for all drafts |
 //! | `diff` | two graphs compared |
+//! | `parts`, `tags` | what has tags, by which paths, and changing them |
 
 mod build;
 mod diff;
 mod documents;
 mod draft;
 mod graph;
+mod parts;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod text;
 mod uri;
 
+use std::collections::HashSet;
+
+use serde_json::Value;
+
 use crate::compatibility::Policy;
+use crate::tags::{Change, Tagged};
 use crate::{Dependency, InvalidSchema, Words};
 
 /// A schema that was understood.
@@ -59,6 +67,34 @@ impl Schema {
     pub fn title(&self) -> Option<String> {
         let value = text::read(&self.canonical).ok()?;
         Some(value.get("title")?.as_str()?.to_owned())
+    }
+
+    /// The names in `properties`.
+    pub fn top_level_fields(&self) -> HashSet<String> {
+        let value = text::read(&self.canonical).unwrap_or_default();
+        let properties = value.get("properties").and_then(Value::as_object);
+        properties.into_iter().flat_map(|properties| properties.keys().cloned()).collect()
+    }
+
+    /// Properties of the outermost object whose names begin with `$$` are Confluent's own.
+    pub fn check_field_names(&self) -> Result<(), InvalidSchema> {
+        let value = text::read(&self.canonical)?;
+        let has_own = || self.top_level_fields().iter().any(|name| name.starts_with("$$"));
+        match tags::is_object(&value) && has_own() {
+            true => Err(InvalidSchema("#: Field names cannot start with $$ prefix".to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    /// Objects and properties with tags, by paths such as `object.orders.array.object.id`.
+    pub fn tagged_entities(&self) -> Vec<Tagged> {
+        text::read(&self.canonical).map_or_else(|_| Vec::new(), |value| tags::entities(&value))
+    }
+
+    pub(crate) fn with_tags(&self, changes: &[Change<'_>]) -> Result<String, InvalidSchema> {
+        let mut value = text::read(&self.canonical)?;
+        tags::change(&mut value, changes)?;
+        Ok(text::write(&value))
     }
 
     /// There is but one form: formats that are not known give the canonical text.

@@ -11,6 +11,7 @@
 //! | `compare`, `difference` | two schemas against each other |
 //! | `known`, `imports/` | the imports that nobody registers |
 //! | `encode` | elements to a descriptor |
+//! | `tags` | what has tags, and changing them |
 
 mod compare;
 mod descriptor;
@@ -25,11 +26,13 @@ mod normal;
 mod options;
 mod parser;
 mod reader;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod types;
 mod writer;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -39,6 +42,7 @@ use prost::Message;
 use self::element::{File, Type};
 use self::types::Types;
 use self::writer::Form;
+use crate::tags::{Change, Tagged};
 use crate::{Dependency, InvalidSchema, MAX_SCHEMA_BYTES, RecordNames, Words, names};
 
 /// A schema that was understood.
@@ -100,6 +104,26 @@ impl Schema {
     /// As a path in a record counts them: messages without enums, in their order.
     pub fn message_names(&self) -> RecordNames {
         RecordNames::Messages { package: self.file.package.clone(), messages: names(&self.file.types) }
+    }
+
+    /// Those of all messages that are not within another one.
+    pub fn top_level_fields(&self) -> HashSet<String> {
+        let messages = self.file.types.iter().filter_map(|of| match of {
+            Type::Message(message) => Some(message),
+            Type::Enum(_) => None,
+        });
+        messages.flat_map(|message| message.fields.iter().map(|field| field.name.clone())).collect()
+    }
+
+    /// Messages and fields with tags, by their paths without the package.
+    pub fn tagged_entities(&self) -> Vec<Tagged> {
+        tags::entities(&self.file)
+    }
+
+    pub(crate) fn with_tags(&self, changes: &[Change<'_>]) -> Result<String, InvalidSchema> {
+        let mut file = File::clone(&self.file);
+        tags::change(&mut file, changes)?;
+        writer::write(&file, &Form::Canonical)
     }
 
     fn written(&self, form: &Form<'_>) -> String {

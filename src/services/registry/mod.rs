@@ -367,13 +367,13 @@ impl Registry {
         }
     }
 
-    /// A schema's text in another form takes reading it.
+    /// A schema's text in another form, and its tags, take reading it.
     async fn look_in(
         &self,
         format: &Format,
         look: impl FnOnce(&State) -> Result<Schema, Error>,
     ) -> Result<Schema, Error> {
-        match format.is_given() {
+        match format.needs_reading() {
             true => self.storage.ponder(look).await?,
             false => self.storage.look(look).await?,
         }
@@ -381,7 +381,9 @@ impl Registry {
 
     /// What was registered, its text in the form that is asked for.
     async fn in_format(&self, subject: &str, registered: Schema, format: &Format) -> Result<Schema, Error> {
-        let Some(version) = registered.version.filter(|_| format.is_given()) else { return Ok(registered) };
+        let Some(version) = registered.version.filter(|_| format.of_text().is_some()) else {
+            return Ok(registered);
+        };
         let formatted = self.version(subject, VersionId::Number(version), true, format).await?;
         Ok(Schema { schema: formatted.schema, ..registered })
     }

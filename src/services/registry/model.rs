@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
+use ottla_schema::tags::{Entity, EntityKind, Tagged};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error::Error;
@@ -107,6 +108,65 @@ pub struct RegisterSchemaRequest {
     pub rule_set: Option<RuleSet>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
+    /// Of a registration: the schema gets these tags before it is anything else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_tags_to_add: Option<Vec<SchemaTags>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_tags_to_remove: Option<Vec<SchemaTags>>,
+    /// Of a registration: the schema gets the tags of the version before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub propagate_schema_tags: Option<bool>,
+}
+
+/// Tags of a part of a schema.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SchemaTags {
+    #[serde(deserialize_with = "null_as_default")]
+    pub schema_entity: SchemaEntity,
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
+    pub tags: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SchemaEntity {
+    #[serde(deserialize_with = "null_as_default")]
+    pub entity_path: String,
+    #[serde(deserialize_with = "null_as_default")]
+    pub entity_type: EntityType,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum EntityType {
+    #[serde(rename = "sr_record")]
+    Record,
+    #[default]
+    #[serde(rename = "sr_field")]
+    Field,
+}
+
+impl From<Tagged> for SchemaTags {
+    fn from(Tagged { entity, tags }: Tagged) -> SchemaTags {
+        let entity_type = match entity.kind {
+            EntityKind::Record => EntityType::Record,
+            EntityKind::Field => EntityType::Field,
+        };
+        SchemaTags { schema_entity: SchemaEntity { entity_path: entity.path, entity_type }, tags }
+    }
+}
+
+impl From<SchemaTags> for Tagged {
+    fn from(SchemaTags { schema_entity, tags }: SchemaTags) -> Tagged {
+        let kind = match schema_entity.entity_type {
+            EntityType::Record => EntityKind::Record,
+            EntityType::Field => EntityKind::Field,
+        };
+        // A point before the path says nothing.
+        let path = schema_entity.entity_path;
+        let path = path.strip_prefix('.').map(str::to_owned).unwrap_or(path);
+        Tagged { entity: Entity { path, kind }, tags }
+    }
 }
 
 /// A schema as a version of a subject: `GET /subjects/{subject}/versions/{version}`, a lookup, an entry of `GET /schemas`; with
@@ -132,6 +192,9 @@ pub struct Schema {
     pub rule_set: Option<RuleSet>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
+    /// Of what is asked for with `findTags`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub schema_tags: Vec<SchemaTags>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ts: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -374,16 +437,24 @@ impl Deleted {
     }
 }
 
-/// How a schema's text is to be given (`format`), and those it refers to (`referenceFormat`).
+/// How a schema is to be given: its text (`format`), what it refers to (`referenceFormat`), and the entities that have one of some
+/// tags (`findTags`; `*` is any).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Format {
     pub format: Option<String>,
     pub reference_format: Option<String>,
+    pub find_tags: Vec<String>,
 }
 
 impl Format {
-    pub fn is_given(&self) -> bool {
-        self.format.as_deref().is_some_and(|format| !format.trim().is_empty())
+    /// The form of the text, if there is to be another than the one that is kept.
+    pub fn of_text(&self) -> Option<&str> {
+        self.format.as_deref().filter(|format| !format.trim().is_empty())
+    }
+
+    /// Whether the schema must be read for it.
+    pub fn needs_reading(&self) -> bool {
+        self.of_text().is_some() || !self.find_tags.is_empty()
     }
 }
 

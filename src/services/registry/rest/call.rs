@@ -155,7 +155,12 @@ impl Call {
 
     pub fn format(&self) -> Format {
         let given = |name| self.query.get(name).filter(|text| !text.is_empty()).map(str::to_owned);
-        Format { format: given("format"), reference_format: given("referenceFormat") }
+        Format { format: given("format"), reference_format: given("referenceFormat"), find_tags: Vec::new() }
+    }
+
+    /// The same with tags to find.
+    pub fn format_with_tags(&self) -> Format {
+        Format { find_tags: self.query.all("findTags").map(str::to_owned).collect(), ..self.format() }
     }
 
     /// The body. `what`: how Confluent's registry calls it when it is missing.

@@ -2,7 +2,7 @@
 
 use super::call::{Body, Call, json, text};
 use crate::services::registry::access::Permission::Read;
-use crate::services::registry::model::{Page, Schema, SchemasQuery};
+use crate::services::registry::model::{Format, Page, Schema, SchemasQuery};
 use crate::services::registry::subject::qualify;
 use crate::services::registry::{Error, schema_types};
 
@@ -26,16 +26,16 @@ pub async fn types(_call: Call) -> Result<Body, Error> {
 }
 
 pub async fn by_id(call: Call) -> Result<Body, Error> {
-    json(&schema_by_id(&call, call.flag("fetchMaxId")).await?)
+    json(&schema_by_id(&call, call.flag("fetchMaxId"), &call.format_with_tags()).await?)
 }
 
 pub async fn text_by_id(call: Call) -> Result<Body, Error> {
-    text(schema_by_id(&call, false).await?.schema)
+    text(schema_by_id(&call, false, &call.format()).await?.schema)
 }
 
-async fn schema_by_id(call: &Call, fetch_max_id: bool) -> Result<Schema, Error> {
+async fn schema_by_id(call: &Call, fetch_max_id: bool, format: &Format) -> Result<Schema, Error> {
     let (id, subject) = (call.id()?, call.text("subject").unwrap_or_default());
-    let schema = call.registry.schema_by_id(id, subject, fetch_max_id, &call.format()).await?;
+    let schema = call.registry.schema_by_id(id, subject, fetch_max_id, format).await?;
     if call.user.is_some() {
         call.may_see_one(&call.registry.subjects_of_id(id, subject, true, Page::default()).await?)?;
     }

@@ -2,7 +2,7 @@
 
 use super::call::{Body, Call, json, text as text_of};
 use crate::services::registry::Error;
-use crate::services::registry::model::{Deleted, Schema};
+use crate::services::registry::model::{Deleted, Format, Schema};
 
 pub async fn list(call: Call) -> Result<Body, Error> {
     let deleted = Deleted::of(call.flag("deleted"), call.flag("deletedOnly"));
@@ -16,16 +16,15 @@ pub async fn register(call: Call) -> Result<Body, Error> {
 }
 
 pub async fn get(call: Call) -> Result<Body, Error> {
-    json(&version(&call).await?)
+    json(&version(&call, &call.format_with_tags()).await?)
 }
 
 pub async fn text(call: Call) -> Result<Body, Error> {
-    text_of(version(&call).await?.schema)
+    text_of(version(&call, &call.format()).await?.schema)
 }
 
-async fn version(call: &Call) -> Result<Schema, Error> {
-    let deleted = call.flag("deleted");
-    call.registry.version(call.subject(), call.version()?, deleted, &call.format()).await
+async fn version(call: &Call, format: &Format) -> Result<Schema, Error> {
+    call.registry.version(call.subject(), call.version()?, call.flag("deleted"), format).await
 }
 
 pub async fn referenced_by(call: Call) -> Result<Body, Error> {

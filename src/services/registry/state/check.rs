@@ -1,5 +1,7 @@
 //! Whether a schema may follow the versions before it, and whether its rules are rules.
 
+use std::collections::BTreeSet;
+
 use ottla_schema::ParsedSchema;
 use ottla_schema::compatibility::{self, Earlier, Mode as Level};
 
@@ -10,6 +12,9 @@ use crate::services::registry::model::{
     CompatibilityCheckResponse, Config, Metadata, RegisterSchemaRequest, Rule, RuleMode, RuleSet, VersionId,
 };
 use crate::services::registry::parser::Parser;
+
+/// The property that lists names, with commas between them, which no field may have.
+const CONFLUENT_RESERVED: &str = "confluent:reserved";
 
 impl State {
     /// `POST /compatibility/...`: against one version, or against those that the level asks for.
@@ -64,18 +69,50 @@ impl State {
         let group_of =
             |metadata: Option<&Metadata>| group.and_then(|group| metadata?.properties.get(group).cloned());
         let own_group = group_of(draft.metadata.as_ref());
+        let mut earlier = earlier.peekable();
+        let validate_fields = config.validate_fields == Some(true);
+        let mut lines = match validate_fields {
+            true => reserved_lines(draft, parsed, earlier.peek()),
+            false => Vec::new(),
+        };
         let held = earlier.filter(|found| group_of(found.version.content.metadata.as_ref()) == own_group);
         let held = held.map(|found| {
             let schema = self.parse(&found.subject, &found.version.content, parser)?;
             Ok(Earlier { version: found.number, schema })
         });
-        let mut lines = compatibility::check(parsed, held, level, policy)?;
+        lines.extend(compatibility::check(parsed, held, level, policy)?);
         if !lines.is_empty() {
-            let validate_fields = config.validate_fields.unwrap_or(false);
             lines.push(format!("{{validateFields: '{validate_fields}', compatibility: '{level}'}}"));
         }
         Ok(lines)
     }
+}
+
+/// What is wrong with the fields that the metadata reserve: they stay reserved, and no field is called so.
+fn reserved_lines(draft: &Draft, parsed: &ParsedSchema, latest: Option<&Found>) -> Vec<String> {
+    let reserved = reserved_fields(draft.metadata.as_ref());
+    let before = latest.map(|found| reserved_fields(found.version.content.metadata.as_ref()));
+    let before = before.unwrap_or_default();
+    let removed = before.difference(&reserved).map(|field| {
+        format!(
+            "The new schema has reserved field {field} removed from its metadata which is present in the old schema's metadata."
+        )
+    });
+    let mut lines: Vec<String> = removed.collect();
+    if !reserved.is_empty() {
+        let fields = parsed.top_level_fields();
+        let taken = reserved.iter().filter(|field| fields.contains(**field));
+        lines.extend(taken.map(|field| {
+            format!("The new schema has field that conflicts with the reserved field {field}.")
+        }));
+    }
+    lines
+}
+
+fn reserved_fields(metadata: Option<&Metadata>) -> BTreeSet<&str> {
+    let list = metadata.and_then(|metadata| metadata.properties.get(CONFLUENT_RESERVED));
+    let names = list.into_iter().flat_map(|list| list.split(',')).map(str::trim);
+    names.filter(|name| !name.is_empty()).collect()
 }
 
 /// The rules of a request, if they are rules.

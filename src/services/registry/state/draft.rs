@@ -81,6 +81,10 @@ impl Draft {
         }
     }
 
+    pub fn invalid(&self, why: &str) -> Error {
+        Error::invalid_schema(format!("Invalid schema of type {}, details: {why}", self.schema_type))
+    }
+
     pub fn is_blank(&self) -> bool {
         self.schema.trim().is_empty()
     }
@@ -113,11 +117,12 @@ impl State {
         for reference in &mut draft.references {
             self.settle(&draft.subject, reference);
         }
-        let dependencies =
-            self.dependencies(&draft.subject, &draft.references, references).map_err(|why| {
-                Error::invalid_schema(format!("Invalid schema of type {}, details: {why}", draft.schema_type))
-            })?;
+        let dependencies = self.dependencies(&draft.subject, &draft.references, references);
+        let dependencies = dependencies.map_err(|why| draft.invalid(&why))?;
         let parsed = parser.parse(&draft.schema_type, &draft.schema, &dependencies)?;
+        if self.validates_fields(&draft.subject) && !self.is_importing(&draft.subject) {
+            parsed.check_field_names().map_err(|error| draft.invalid(&error.0))?;
+        }
         if normalize {
             draft.schema = parsed.normalized();
             draft.references.sort_by(|a, b| (&a.subject, a.version).cmp(&(&b.subject, b.version)));

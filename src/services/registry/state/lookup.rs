@@ -1,5 +1,6 @@
 //! Is this schema there? By what it says, by its id, by its guid.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ottla_protocol::batch::SchemaId;
@@ -10,7 +11,8 @@ use super::{Found, Holder, State, Version};
 use crate::services::registry::error::Error;
 use crate::services::registry::guid::Guid;
 use crate::services::registry::model::{
-    ContextId, Deleted, Format, Metadata, Mode, RegisterSchemaRequest, Schema, SubjectVersion, VersionId,
+    ContextId, Deleted, Format, Metadata, Mode, RegisterSchemaRequest, Schema, SchemaTags, SubjectVersion,
+    VersionId,
 };
 use crate::services::registry::parser::Parser;
 use crate::services::registry::subject::{self, DEFAULT_CONTEXT, Qualified};
@@ -344,10 +346,20 @@ impl State {
     /// What was found, its text in the form that is asked for.
     pub(super) fn formatted(&self, found: &Found, format: &Format, parser: &Parser) -> Result<Schema, Error> {
         let mut entity = found.entity();
-        if let Some(format) = format.format.as_deref().filter(|_| format.is_given()) {
-            let parsed = self.parse(&found.subject, &found.version.content, parser)?;
+        if !format.needs_reading() {
+            return Ok(entity);
+        }
+        let parsed = self.parse(&found.subject, &found.version.content, parser)?;
+        if let Some(format) = format.of_text() {
             let text = parsed.formatted(format).map_err(|error| Error::invalid_schema(error.0))?;
             entity.schema = Some(text);
+        }
+        if !format.find_tags.is_empty() {
+            let asked: HashSet<&String> = format.find_tags.iter().collect();
+            let is_any = format.find_tags.iter().any(|tag| tag == "*");
+            let tagged = parsed.tagged_entities().into_iter();
+            let found = tagged.filter(|of| is_any || of.tags.iter().any(|tag| asked.contains(tag)));
+            entity.schema_tags = found.map(SchemaTags::from).collect();
         }
         Ok(entity)
     }

@@ -1,14 +1,17 @@
 //! A registration: what is taken over from the version before, whether it may follow, which version and id it gets.
 
+use std::sync::Arc;
+
 use ottla_schema::ParsedSchema;
 use ottla_schema::compatibility::Mode as Level;
+use ottla_schema::tags::Tagged;
 
 use super::draft::{Draft, References};
 use super::lookup::{CONFLUENT_VERSION, Match, told};
 use super::{Content, Found, Outcome, State, validate_rules};
 use crate::services::registry::error::Error;
 use crate::services::registry::model::{
-    Config, Metadata, Mode, RegisterSchemaRequest, Rule, RuleSet, Schema, VersionId,
+    Config, Metadata, Mode, RegisterSchemaRequest, Rule, RuleSet, Schema, SchemaTags, VersionId,
 };
 use crate::services::registry::parser::Parser;
 use crate::services::registry::records::Record;
@@ -30,8 +33,17 @@ impl State {
         }
         let config = self.config_in_scope(Some(subject), default_level);
         let normalize = normalize || config.normalize == Some(true);
-        let draft = Draft::new(subject, request);
-        if !has_defaults_or_overrides(&config)
+        let tags = TagChanges::of(&request);
+        let version = request.version;
+        let mut draft = Draft::new(subject, request);
+        if tags.has_own() {
+            self.change_tags(&mut draft, &tags.add, &tags.remove, parser)?;
+            // So that the metadata tell the version.
+            draft.version = version.unwrap_or(-1);
+        }
+        if !tags.has_own()
+            && !tags.are_propagated
+            && !has_defaults_or_overrides(&config)
             && let Some(matched) = self.registered(&draft, normalize, parser)?
         {
             let answer = match matched {
@@ -41,7 +53,25 @@ impl State {
             return Ok(Outcome { answer, records: Vec::new() });
         }
         self.check_register_mode(&draft)?;
-        Registration { state: self, config, normalize, parser }.run(draft)
+        Registration { state: self, config, normalize, are_tags_propagated: tags.are_propagated, parser }
+            .run(draft)
+    }
+
+    /// Writes the draft's text with other tags.
+    fn change_tags(
+        &self,
+        draft: &mut Draft,
+        add: &[Tagged],
+        remove: &[Tagged],
+        parser: &Parser,
+    ) -> Result<(), Error> {
+        let parsed = self.canonicalize(draft, false, References::ToAll, parser)?;
+        let parsed = parsed.ok_or_else(|| Error::invalid_schema("Empty schema"))?;
+        // The name of Java's exception belongs to Confluent's sentence.
+        draft.schema = parsed
+            .with_tags(add, remove)
+            .map_err(|error| Error::invalid_schema(format!("java.lang.IllegalArgumentException: {error}")))?;
+        Ok(())
     }
 
     /// The version that the draft would be, if it is one.
@@ -122,7 +152,32 @@ struct Registration<'a> {
     state: &'a State,
     config: Config,
     normalize: bool,
+    are_tags_propagated: bool,
     parser: &'a Parser,
+}
+
+/// What a request wants of the tags in its schema.
+struct TagChanges {
+    add: Vec<Tagged>,
+    remove: Vec<Tagged>,
+    are_propagated: bool,
+}
+
+impl TagChanges {
+    fn of(request: &RegisterSchemaRequest) -> TagChanges {
+        let list = |tags: &Option<Vec<SchemaTags>>| -> Vec<Tagged> {
+            tags.iter().flatten().cloned().map(Tagged::from).collect()
+        };
+        TagChanges {
+            add: list(&request.schema_tags_to_add),
+            remove: list(&request.schema_tags_to_remove),
+            are_propagated: request.propagate_schema_tags == Some(true),
+        }
+    }
+
+    fn has_own(&self) -> bool {
+        !self.add.is_empty() || !self.remove.is_empty()
+    }
 }
 
 impl Registration<'_> {
@@ -138,10 +193,7 @@ impl Registration<'_> {
         let parsed = self.state.canonicalize(&mut draft, self.normalize, references, self.parser)?;
         let parsed = parsed.ok_or_else(|| Error::invalid_schema("Empty schema"))?;
         if self.normalize {
-            parsed.check_defaults().map_err(|error| {
-                let schema_type = &draft.schema_type;
-                Error::invalid_schema(format!("Invalid schema of type {schema_type}, details: {error}"))
-            })?;
+            parsed.check_defaults().map_err(|error| draft.invalid(&error.0))?;
         }
         let known = match self.same_elsewhere(&draft) {
             Same::Here(found) => {
@@ -169,12 +221,20 @@ impl Registration<'_> {
     }
 
     fn populate(&self, draft: &mut Draft, new_version: i32) -> Result<(), Error> {
-        let previous = self.state.latest(&draft.subject).map(|found| found.version.content);
+        let latest = self.state.latest(&draft.subject);
+        let previous = latest.as_ref().map(|found| Arc::clone(&found.version.content));
         if draft.is_blank() {
             let previous = previous.as_deref().ok_or_else(|| Error::invalid_schema("Empty schema"))?;
             draft.schema = previous.schema.to_string();
             draft.schema_type = previous.schema_type.to_string();
             draft.references.clone_from(&previous.references);
+        }
+        if let Some(latest) = latest.filter(|_| self.are_tags_propagated) {
+            let tags =
+                self.state.parse(&latest.subject, &latest.version.content, self.parser)?.tagged_entities();
+            if !tags.is_empty() {
+                self.state.change_tags(draft, &tags, &[], self.parser)?;
+            }
         }
         self.state.populate_contract(draft, previous.as_deref(), Some(new_version));
         Ok(())

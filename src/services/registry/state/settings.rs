@@ -34,6 +34,12 @@ impl State {
         config
     }
 
+    /// Whether the names of fields are looked at, and those that are reserved.
+    pub(super) fn validates_fields(&self, subject: &str) -> bool {
+        let mut set = scopes(Some(subject)).into_iter().filter_map(|scope| self.configs.get(&scope));
+        set.next().is_some_and(|config| config.validate_fields == Some(true))
+    }
+
     /// The subject that a name means: written in the one way, an alias followed once. Whoever has followed it asks for no more.
     pub fn subject(&self, subject: &str) -> String {
         let subject = subject::normalize(subject);
