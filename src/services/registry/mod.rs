@@ -5,6 +5,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `model` | entities of requests and answers |
+//! | `scalar` | their single values, read as leniently as Jackson does |
 //! | `records` | keys and values of the topic's records |
 //! | `state` | pure: what the records say, decisions as records to append |
 //! | `storage` | the topic: read, written as a client |
@@ -21,6 +22,7 @@ pub mod model;
 mod parser;
 mod records;
 pub mod rest;
+mod scalar;
 mod state;
 mod storage;
 mod subject;

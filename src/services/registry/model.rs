@@ -9,13 +9,17 @@ use ottla_schema::tags::{Entity, EntityKind, Tagged};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error::Error;
+use super::scalar::{given_scalar, scalar, scalar_or_default, texts};
 
 /// A schema that another one refers to.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SchemaReference {
+    #[serde(deserialize_with = "scalar_or_default")]
     pub name: String,
+    #[serde(deserialize_with = "scalar_or_default")]
     pub subject: String,
+    #[serde(deserialize_with = "scalar_or_default")]
     pub version: i32,
 }
 
@@ -25,7 +29,7 @@ pub struct SchemaReference {
 pub struct Metadata {
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_as_default")]
     pub tags: BTreeMap<String, BTreeSet<String>>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_as_default")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "texts")]
     pub properties: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "BTreeSet::is_empty", deserialize_with = "null_as_default")]
     pub sensitive: BTreeSet<String>,
@@ -55,27 +59,27 @@ pub enum RuleMode {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Rule {
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "scalar")]
     pub name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "scalar")]
     pub doc: Option<String>,
     #[serde(deserialize_with = "null_as_default")]
     pub kind: RuleKind,
     #[serde(deserialize_with = "null_as_default")]
     pub mode: RuleMode,
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none", deserialize_with = "scalar")]
     pub rule_type: Option<String>,
     #[serde(skip_serializing_if = "BTreeSet::is_empty", deserialize_with = "null_as_default")]
     pub tags: BTreeSet<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_as_default")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "texts")]
     pub params: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "scalar")]
     pub expr: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "scalar")]
     pub on_success: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "scalar")]
     pub on_failure: Option<String>,
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "scalar_or_default")]
     pub disabled: bool,
 }
 
@@ -94,11 +98,11 @@ pub struct RuleSet {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct RegisterSchemaRequest {
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "scalar")]
     pub version: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "scalar")]
     pub id: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "scalar")]
     pub schema_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub references: Option<Vec<SchemaReference>>,
@@ -106,7 +110,7 @@ pub struct RegisterSchemaRequest {
     pub metadata: Option<Metadata>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule_set: Option<RuleSet>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "scalar")]
     pub schema: Option<String>,
     /// Of a registration: the schema gets these tags before it is anything else.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -261,21 +265,21 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ConfigUpdateRequest {
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given_scalar")]
     pub alias: Option<Option<String>>,
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given_scalar")]
     pub normalize: Option<Option<bool>>,
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given_scalar")]
     pub validate_fields: Option<Option<bool>>,
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given_scalar")]
     pub validate_names: Option<Option<bool>>,
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given_scalar")]
     pub validate_rules: Option<Option<bool>>,
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given_scalar")]
     pub compatibility: Option<Option<String>>,
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given_scalar")]
     pub compatibility_policy: Option<Option<String>>,
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given_scalar")]
     pub compatibility_group: Option<Option<String>>,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub default_metadata: Option<Option<Metadata>>,
@@ -348,7 +352,7 @@ impl FromStr for Mode {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ModeUpdateRequest {
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "scalar")]
     pub mode: Option<String>,
 }
 

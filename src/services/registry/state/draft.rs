@@ -202,10 +202,8 @@ impl Walk<'_> {
     ) -> Result<(), String> {
         for reference in references {
             let SchemaReference { name, subject, version } = reference;
-            if name.is_empty() || subject.is_empty() {
-                return Err(format!(
-                    "Invalid reference: {{name='{name}', subject='{subject}', version={version}}}"
-                ));
+            if name.is_empty() || subject.is_empty() || *version == 0 {
+                return Err(invalid(reference));
             }
             let subject = subject::within(parent, subject);
             if !self.seen.insert((subject.clone(), *version)) && self.names.contains(name) {
@@ -235,4 +233,11 @@ impl Walk<'_> {
         }
         Ok(())
     }
+}
+
+/// What is not given is null there.
+fn invalid(SchemaReference { name, subject, version }: &SchemaReference) -> String {
+    let [name, subject] = [name, subject].map(|text| if text.is_empty() { "null" } else { text });
+    let version = if *version == 0 { "null".to_owned() } else { version.to_string() };
+    format!("Invalid reference: {{name='{name}', subject='{subject}', version={version}}}")
 }
