@@ -29,7 +29,13 @@ async fn register(registry: &Registry, subject: &str, schema: &str) -> Result<Sc
 }
 
 async fn subjects(registry: &Registry) -> Vec<String> {
-    registry.subjects(":*:", Deleted::Hidden, Page::default()).await.unwrap()
+    let mut subjects = Vec::new();
+    let each = |subject| {
+        subjects.push(subject);
+        Ok(())
+    };
+    registry.subjects(":*:", Deleted::Hidden, Page::default(), each).await.unwrap();
+    subjects
 }
 
 /// A schema that goes with none of the others.

@@ -134,16 +134,23 @@ impl Registry {
         self.storage.ponder(look).await?
     }
 
-    /// `GET /subjects`. `prefix`: `:*:` for all contexts, which is the default.
-    pub async fn subjects(&self, prefix: &str, deleted: Deleted, page: Page) -> Result<Vec<String>, Error> {
-        self.storage.look(|state| page.of(state.subjects(prefix, deleted), MAX_LIST)).await
+    /// `GET /subjects`, one by one. `prefix`: `:*:` for all contexts, which is the default.
+    pub async fn subjects(
+        &self,
+        prefix: &str,
+        deleted: Deleted,
+        page: Page,
+        each: impl FnMut(String) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let look = |state: &State| page.of(state.subjects(prefix, deleted), MAX_LIST).try_for_each(each);
+        self.storage.ponder(look).await?
     }
 
     /// `GET /subjects/{subject}/versions`.
     pub async fn versions(&self, subject: &str, deleted: Deleted, page: Page) -> Result<Vec<i32>, Error> {
         let look = |state: &State| {
             let versions = state.versions(&subject::normalize(subject), deleted)?;
-            Ok(page.of(versions.into_iter(), MAX_LIST))
+            Ok(page.of(versions.into_iter(), MAX_LIST).collect())
         };
         self.storage.look(look).await?
     }
@@ -172,7 +179,7 @@ impl Registry {
         let max = self.max_schemas();
         let look = |state: &State| {
             let ids = state.referenced_by(&subject::normalize(subject), version)?;
-            Ok(page.of(ids.into_iter(), max))
+            Ok(page.of(ids.into_iter(), max).collect())
         };
         self.storage.look(look).await?
     }
@@ -238,42 +245,40 @@ impl Registry {
         self.storage.look(|state| state.ids_of_guid(guid)).await
     }
 
-    /// `GET /schemas/ids/{id}/subjects`.
-    pub async fn subjects_of_id(
-        &self,
-        id: i32,
-        subject: &str,
-        deleted: bool,
-        page: Page,
-    ) -> Result<Vec<String>, Error> {
-        let versions = self.versions_of_id(id, subject, deleted, page).await?;
-        Ok(versions.into_iter().map(|version| version.subject).collect())
-    }
-
-    /// `GET /schemas/ids/{id}/versions`.
+    /// `GET /schemas/ids/{id}/subjects`, `GET /schemas/ids/{id}/versions`, one by one.
     pub async fn versions_of_id(
         &self,
         id: i32,
         subject: &str,
         deleted: bool,
         page: Page,
-    ) -> Result<Vec<SubjectVersion>, Error> {
+        each: impl FnMut(SubjectVersion) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let look = |state: &State| {
             let versions = state.versions_of_id(id, &subject::normalize(subject), deleted)?;
-            Ok(page.of(versions.into_iter(), MAX_LIST))
+            page.of(versions.into_iter(), MAX_LIST).try_for_each(each)
         };
-        self.storage.look(look).await?
+        self.storage.ponder(look).await?
     }
 
-    /// `GET /schemas`.
-    pub async fn schemas(&self, query: &SchemasQuery) -> Result<Vec<Schema>, Error> {
+    /// `GET /schemas`, one by one.
+    pub async fn schemas(
+        &self,
+        query: &SchemasQuery,
+        each: impl FnMut(Schema) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let max = self.max_schemas();
-        self.storage.look(|state| query.page.of(state.schemas(query), max)).await
+        let look = |state: &State| query.page.of(state.schemas(query), max).try_for_each(each);
+        self.storage.ponder(look).await?
     }
 
-    /// `GET /contexts`.
-    pub async fn contexts(&self, page: Page) -> Result<Vec<String>, Error> {
-        self.storage.look(|state| page.of(state.contexts(), MAX_LIST)).await
+    /// `GET /contexts`, one by one.
+    pub async fn contexts(
+        &self,
+        page: Page,
+        each: impl FnMut(String) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.storage.ponder(|state| page.of(state.contexts(), MAX_LIST).try_for_each(each)).await?
     }
 
     /// `DELETE /contexts/{context}`: only of one without schemas.

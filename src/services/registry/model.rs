@@ -399,10 +399,10 @@ pub struct Page {
 
 impl Page {
     /// This part of a list, of which `max` entries are given at most.
-    pub fn of<T>(self, all: impl Iterator<Item = T>, max: usize) -> Vec<T> {
+    pub fn of<T>(self, all: impl Iterator<Item = T>, max: usize) -> impl Iterator<Item = T> {
         let offset = usize::try_from(self.offset).unwrap_or(0);
         let limit = usize::try_from(self.limit).ok().filter(|limit| (1..=max).contains(limit)).unwrap_or(max);
-        all.skip(offset).take(limit).collect()
+        all.skip(offset).take(limit)
     }
 }
 

@@ -3,8 +3,10 @@
 //! Before each operation what others have written is read; so nothing runs while nobody asks, and every answer is up to date.
 //! Writes go one after the other: decided, appended, read back, answered.
 
+use std::num::NonZero;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock};
+use std::thread::available_parallelism;
 
 use bytes::Bytes;
 use ottla_protocol::batch::{BatchBuilder, Batches, Records};
@@ -13,7 +15,7 @@ use ottla_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use ottla_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use ottla_protocol::messages::{CreateTopicsRequest, FetchRequest, ProduceRequest, TopicName};
 use ottla_protocol::{ErrorCode, StrBytes};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tracing::{info, warn};
 
 use super::error::Error;
@@ -42,17 +44,21 @@ pub struct Storage {
     next_offset: AtomicI64,
     reading: Mutex<()>,
     writing: Mutex<()>,
+    /// What takes a while: as much at once as there are processors, whoever asks for more. The broker's clients are served beside it.
+    thinking: Semaphore,
 }
 
 impl Storage {
     pub fn new(client: Client, topic: &str) -> Storage {
         let name = TopicName(StrBytes::from_string(topic.to_owned()));
+        let processors = available_parallelism().map_or(1, NonZero::get);
         Storage {
             topic: Topic { client, name },
             state: RwLock::default(),
             next_offset: AtomicI64::new(0),
             reading: Mutex::default(),
             writing: Mutex::default(),
+            thinking: Semaphore::new(processors),
         }
     }
 
@@ -66,9 +72,14 @@ impl Storage {
         Ok(look(&self.known()))
     }
 
-    /// The same, where it may take a while: schemas are read in it.
+    /// The same, where it may take a while: schemas are read in it, lists are written.
     pub async fn ponder<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, Error> {
         self.catch_up().await?;
+        self.think(look).await
+    }
+
+    async fn think<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, Error> {
+        let _turn = self.thinking.acquire().await.map_err(|error| Error::store(error.to_string()))?;
         Ok(in_place(|| look(&self.known())))
     }
 
@@ -84,7 +95,7 @@ impl Storage {
     ) -> Result<T, Error> {
         let _turn = self.writing.lock().await;
         self.catch_up().await?;
-        let Outcome { answer, records } = in_place(|| decide(&self.known()))?;
+        let Outcome { answer, records } = self.think(decide).await??;
         if records.is_empty() {
             return Ok(answer);
         }

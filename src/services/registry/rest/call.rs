@@ -45,6 +45,36 @@ pub fn json(value: &impl Serialize) -> Result<Body, Error> {
     }
 }
 
+/// A list in JSON, which grows entry by entry and not beyond what an answer may be.
+#[derive(Default)]
+pub struct List(Vec<u8>);
+
+/// Of a list.
+const MAX_LIST_BYTES: usize = 32 * 1024 * 1024;
+
+impl List {
+    pub fn push(&mut self, entry: &impl Serialize) -> Result<(), Error> {
+        self.0.push(if self.0.is_empty() { b'[' } else { b',' });
+        serde_json::to_writer(&mut self.0, entry)
+            .map_err(|error| Error { code: 500, message: error.to_string() })?;
+        match self.0.len() < MAX_LIST_BYTES {
+            true => Ok(()),
+            false => Err(Error {
+                code: 413,
+                message: format!("The list is longer than {MAX_LIST_BYTES} bytes: ask for fewer, with limit"),
+            }),
+        }
+    }
+
+    pub fn end(mut self) -> Body {
+        if self.0.is_empty() {
+            self.0.push(b'[');
+        }
+        self.0.push(b']');
+        Body::Text(self.0.into())
+    }
+}
+
 /// An answer that is the schema's text itself.
 pub fn text(schema: Option<String>) -> Result<Body, Error> {
     Ok(Body::Text(schema.unwrap_or_default().into()))
@@ -106,14 +136,6 @@ impl Call {
 
     pub fn may(&self, permission: Permission, subject: &str) -> bool {
         self.user.as_ref().is_none_or(|user| user.may(permission, &normalize(subject)))
-    }
-
-    /// Whether a schema may be seen that these subjects have.
-    pub fn may_see_one(&self, subjects: &[String]) -> Result<(), Error> {
-        match subjects.iter().any(|subject| self.may(Permission::Read, subject)) {
-            true => Ok(()),
-            false => Err(forbidden()),
-        }
     }
 
     pub fn parameter(&self, name: &str) -> &str {
@@ -191,4 +213,26 @@ impl Call {
 /// Jersey finds nothing where a number should be and is none.
 fn number(text: &str) -> Result<i32, Error> {
     i32::from_str(text.trim()).map_err(|_| http_error(404, "Not Found"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_grows_so_far_and_no_further() {
+        let check = |entries: &[&str], expected: &str| {
+            let mut list = List::default();
+            entries.iter().for_each(|entry| list.push(entry).unwrap());
+            let Body::Text(text) = list.end() else { panic!("a list has a text") };
+            assert_eq!(text, expected);
+        };
+        check(&[], "[]");
+        check(&["a"], r#"["a"]"#);
+        check(&["a", "b\""], r#"["a","b\""]"#);
+        let mut list = List::default();
+        let long = "x".repeat(MAX_LIST_BYTES / 2);
+        list.push(&long).unwrap();
+        assert_eq!(list.push(&long).unwrap_err().status(), 413);
+    }
 }

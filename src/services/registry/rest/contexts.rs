@@ -1,18 +1,22 @@
 //! `/contexts`.
 
-use super::call::{Body, Call, json};
+use super::call::{Body, Call, List};
 use crate::services::registry::Error;
 use crate::services::registry::access::Permission::Read;
 use crate::services::registry::subject::qualify;
 
 pub async fn list(call: Call) -> Result<Body, Error> {
     let prefix = call.text("contextPrefix").unwrap_or_default();
-    let mut contexts = call.registry.contexts(call.page()?).await?;
-    contexts.retain(|context| {
-        let is_seen = call.user.as_ref().is_none_or(|user| user.may_some_of(Read, &qualify(context, "")));
-        context.starts_with(prefix) && is_seen
-    });
-    json(&contexts)
+    let mut contexts = List::default();
+    let each = |context: String| {
+        let is_seen = call.user.as_ref().is_none_or(|user| user.may_some_of(Read, &qualify(&context, "")));
+        match context.starts_with(prefix) && is_seen {
+            true => contexts.push(&context),
+            false => Ok(()),
+        }
+    };
+    call.registry.contexts(call.page()?, each).await?;
+    Ok(contexts.end())
 }
 
 pub async fn delete(call: Call) -> Result<Body, Error> {

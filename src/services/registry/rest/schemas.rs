@@ -1,8 +1,8 @@
 //! `/schemas`: by their ids and guids, and all of them.
 
-use super::call::{Body, Call, json, text};
+use super::call::{Body, Call, List, forbidden, json, text};
 use crate::services::registry::access::Permission::Read;
-use crate::services::registry::model::{Format, Page, Schema, SchemasQuery};
+use crate::services::registry::model::{Format, Page, Schema, SchemasQuery, SubjectVersion};
 use crate::services::registry::subject::qualify;
 use crate::services::registry::{Error, schema_types};
 
@@ -16,9 +16,13 @@ pub async fn list(call: Call) -> Result<Body, Error> {
         rule_types: call.query.all("ruleType").filter(|kind| !kind.is_empty()).map(str::to_owned).collect(),
         page: call.page()?,
     };
-    let mut schemas = call.registry.schemas(&query).await?;
-    schemas.retain(|schema| call.may(Read, schema.subject.as_deref().unwrap_or_default()));
-    json(&schemas)
+    let mut schemas = List::default();
+    let each = |schema: Schema| match call.may(Read, schema.subject.as_deref().unwrap_or_default()) {
+        true => schemas.push(&schema),
+        false => Ok(()),
+    };
+    call.registry.schemas(&query, each).await?;
+    Ok(schemas.end())
 }
 
 pub async fn types(_call: Call) -> Result<Body, Error> {
@@ -36,36 +40,57 @@ pub async fn text_by_id(call: Call) -> Result<Body, Error> {
 async fn schema_by_id(call: &Call, fetch_max_id: bool, format: &Format) -> Result<Schema, Error> {
     let (id, subject) = (call.id()?, call.text("subject").unwrap_or_default());
     let schema = call.registry.schema_by_id(id, subject, fetch_max_id, format).await?;
-    if call.user.is_some() {
-        call.may_see_one(&call.registry.subjects_of_id(id, subject, true, Page::default()).await?)?;
+    if call.user.is_some() && !may_see(call, id, subject).await? {
+        return Err(forbidden());
     }
     Ok(schema)
 }
 
+/// Whether one of the subjects that have this schema may be seen.
+async fn may_see(call: &Call, id: i32, subject: &str) -> Result<bool, Error> {
+    let mut is_seen = false;
+    let each = |version: SubjectVersion| {
+        is_seen |= call.may(Read, &version.subject);
+        Ok(())
+    };
+    call.registry.versions_of_id(id, subject, true, Page::default(), each).await?;
+    Ok(is_seen)
+}
+
 pub async fn subjects(call: Call) -> Result<Body, Error> {
-    let (id, subject) = (call.id()?, call.text("subject").unwrap_or_default());
-    let mut subjects = call.registry.subjects_of_id(id, subject, call.flag("deleted"), call.page()?).await?;
-    subjects.retain(|subject| call.may(Read, subject));
-    json(&subjects)
+    holders(&call, |subjects, version| subjects.push(&version.subject)).await
 }
 
 pub async fn versions(call: Call) -> Result<Body, Error> {
+    holders(&call, |versions, version| versions.push(&version)).await
+}
+
+/// What is to be told of each version with an id that may be seen.
+async fn holders(
+    call: &Call,
+    tell: impl Fn(&mut List, SubjectVersion) -> Result<(), Error> + Send,
+) -> Result<Body, Error> {
     let (id, subject) = (call.id()?, call.text("subject").unwrap_or_default());
-    let mut versions = call.registry.versions_of_id(id, subject, call.flag("deleted"), call.page()?).await?;
-    versions.retain(|version| call.may(Read, &version.subject));
-    json(&versions)
+    let mut told = List::default();
+    let each = |version: SubjectVersion| match call.may(Read, &version.subject) {
+        true => tell(&mut told, version),
+        false => Ok(()),
+    };
+    call.registry.versions_of_id(id, subject, call.flag("deleted"), call.page()?, each).await?;
+    Ok(told.end())
 }
 
 pub async fn by_guid(call: Call) -> Result<Body, Error> {
     let guid = call.parameter("guid");
     let schema = call.registry.schema_by_guid(guid, &call.format()).await?;
     if call.user.is_some() {
-        let mut subjects = Vec::new();
+        let mut is_seen = false;
         for found in call.registry.ids_of_guid(guid).await? {
-            let context = qualify(&found.context, "");
-            subjects.extend(call.registry.subjects_of_id(found.id, &context, true, Page::default()).await?);
+            is_seen |= may_see(&call, found.id, &qualify(&found.context, "")).await?;
         }
-        call.may_see_one(&subjects)?;
+        if !is_seen {
+            return Err(forbidden());
+        }
     }
     json(&schema)
 }

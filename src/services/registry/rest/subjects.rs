@@ -1,6 +1,6 @@
 //! `/subjects`, and what is asked of a subject as a whole.
 
-use super::call::{Body, Call, json};
+use super::call::{Body, Call, List, json};
 use crate::services::registry::Error;
 use crate::services::registry::access::Permission::Read;
 use crate::services::registry::model::Deleted;
@@ -9,9 +9,13 @@ use crate::services::registry::subject::ALL_CONTEXTS;
 pub async fn list(call: Call) -> Result<Body, Error> {
     let prefix = call.text("subjectPrefix").unwrap_or(ALL_CONTEXTS);
     let deleted = Deleted::of(call.flag("deleted"), call.flag("deletedOnly"));
-    let mut subjects = call.registry.subjects(prefix, deleted, call.page()?).await?;
-    subjects.retain(|subject| call.may(Read, subject));
-    json(&subjects)
+    let mut subjects = List::default();
+    let each = |subject: String| match call.may(Read, &subject) {
+        true => subjects.push(&subject),
+        false => Ok(()),
+    };
+    call.registry.subjects(prefix, deleted, call.page()?, each).await?;
+    Ok(subjects.end())
 }
 
 pub async fn lookup(call: Call) -> Result<Body, Error> {

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::Registry;
 use crate::coordinator::transcripts::{check_transcripts, replay_transcript};
 use crate::services::registry::error::Error;
-use crate::services::registry::model::{Deleted, Format, Page, SchemasQuery, VersionId};
+use crate::services::registry::model::{Deleted, Format, SchemasQuery, VersionId};
 use crate::services::registry::parser::Parser;
 use crate::services::registry::records::Record;
 
@@ -62,7 +62,7 @@ fn run(registry: &mut Registry, parser: &Parser, command: &str) -> Result<String
             registry.state.version(&named, version()?, deleted, &format, parser).map(|answer| json(&answer))
         }
         "versions" => registry.state.versions(&named, shown).map(|answer| json(&answer)),
-        "subjects" => Ok(json(&Page::default().of(registry.state.subjects(subject, shown), 100))),
+        "subjects" => Ok(json(&registry.state.subjects(subject, shown).collect::<Vec<_>>())),
         "referencedby" => registry.state.referenced_by(&named, version()?).map(|answer| json(&answer)),
         "metadata" => {
             let properties: Vec<(String, String)> = rest
