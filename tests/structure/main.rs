@@ -65,6 +65,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "http_body_util",
             "hyper",
             "hyper_util",
+            "imbl",
             "md5",
             "ottla_protocol",
             "ottla_schema",

@@ -5,7 +5,7 @@
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::available_parallelism;
 
 use bytes::Bytes;
@@ -39,7 +39,8 @@ const ACKS_ALL: i16 = -1;
 /// The topic and what it says.
 pub struct Storage {
     topic: Topic,
-    state: RwLock<State>,
+    /// Replaced with each change: whoever looks has what was known when it began.
+    state: RwLock<Arc<State>>,
     /// The offset of the first record that is not in the state yet.
     next_offset: AtomicI64,
     reading: Mutex<()>,
@@ -84,8 +85,8 @@ impl Storage {
     }
 
     /// What was known when the topic was read last: no waiting, for those who cannot.
-    pub fn known(&self) -> std::sync::RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    pub fn known(&self) -> Arc<State> {
+        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Decides, appends, replays, answers.
@@ -121,7 +122,7 @@ impl Storage {
                 Read::Gone => {
                     warn!(topic = %self.topic.name.0, "the registry's topic was deleted or cut: it is read again");
                     let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-                    *state = State::default();
+                    *state = Arc::default();
                     self.next_offset.store(0, Ordering::Release);
                 }
             }
@@ -132,6 +133,7 @@ impl Storage {
         let decoded: Vec<(Record, &Stored)> =
             records.iter().filter_map(|stored| Some((stored.decode()?, stored))).collect();
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let state = Arc::make_mut(&mut state);
         for (record, stored) in decoded {
             if let Err(skipped) = state.replay(record, stored.timestamp_ms) {
                 warn!(
@@ -340,4 +342,21 @@ fn unread(error: CallError) -> Error {
 
 fn unwritten(error: CallError) -> Error {
     Error::store(format!("The registry's topic cannot be written: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_looks_for_long_holds_up_no_write() {
+        let broker = crate::Broker::builder().start().await.unwrap();
+        let storage = Storage::new(Client::new(Arc::clone(broker.broker()), "registry"), "_schemas");
+        let before = storage.known();
+        let context = || Record::Context { context: ".a".to_owned(), is_set: true };
+        let written = storage.write(|_| Ok(Outcome { answer: 1, records: vec![context()] })).await;
+        assert_eq!(written, Ok(1));
+        assert_eq!(before.contexts().collect::<Vec<_>>(), ["."], "what was known stays");
+        assert_eq!(storage.look(|state| state.contexts().collect::<Vec<_>>()).await.unwrap(), [".", ".a"]);
+    }
 }

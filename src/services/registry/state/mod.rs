@@ -15,8 +15,10 @@ mod settings;
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use imbl::OrdMap;
 
 use super::guid::Guid;
 use super::model::{Config, Metadata, Mode, RuleSet, Schema, SchemaReference};
@@ -32,18 +34,18 @@ pub struct Outcome<T> {
     pub records: Vec<Record>,
 }
 
-/// All that a registry knows.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// All that a registry knows. A copy costs a few pointers, so that who looks for long holds up no one who writes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
-    subjects: BTreeMap<Arc<str>, Versions>,
+    subjects: OrdMap<Arc<str>, Versions>,
     /// The versions that a schema may be found by without saying the same ([`Content::is_special`]): few, where versions are many.
-    special: BTreeMap<Arc<str>, BTreeSet<i32>>,
-    contexts: BTreeMap<String, Context>,
+    special: OrdMap<Arc<str>, BTreeSet<i32>>,
+    contexts: OrdMap<String, Context>,
     /// By subject, `:.context:`, or none for the default context.
-    configs: BTreeMap<Option<String>, Config>,
-    modes: BTreeMap<Option<String>, Mode>,
+    configs: OrdMap<Option<String>, Config>,
+    modes: OrdMap<Option<String>, Mode>,
     /// By subject and version: which schemas, by context and id, refer to it, and how many of their versions are not deleted.
-    referenced: HashMap<(String, i32), BTreeMap<(String, i32), u32>>,
+    referenced: OrdMap<(String, i32), BTreeMap<(String, i32), u32>>,
 }
 
 type Versions = BTreeMap<i32, Version>;
@@ -77,21 +79,21 @@ impl Content {
 }
 
 /// A space of ids.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Context {
     /// Whether the topic names it; the default one it does not.
     is_recorded: bool,
-    by_id: HashMap<i32, Holders>,
-    by_guid: HashMap<Guid, i32>,
+    by_id: OrdMap<i32, Holders>,
+    by_guid: OrdMap<Guid, i32>,
     /// The highest id that was ever given out.
     max_id: i32,
 }
 
 /// The subjects that have a schema, in their order.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Holders(Vec<Holder>);
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Holder {
     subject: Arc<str>,
     /// The one that got the schema last.

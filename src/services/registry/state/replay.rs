@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use imbl::OrdMap;
 use ottla_schema::SchemaType;
 
 use super::{Content, Context, State, Version, Versions};
@@ -195,11 +196,7 @@ impl Context {
     }
 }
 
-fn set<V>(
-    map: &mut std::collections::BTreeMap<Option<String>, V>,
-    subject: Option<String>,
-    value: Option<V>,
-) {
+fn set<V: Clone>(map: &mut OrdMap<Option<String>, V>, subject: Option<String>, value: Option<V>) {
     let subject = subject.map(|subject| subject::normalize(&subject)).filter(|subject| !subject.is_empty());
     match value {
         Some(value) => map.insert(subject, value),

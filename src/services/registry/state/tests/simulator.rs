@@ -7,7 +7,7 @@ use ottla_schema::compatibility::Mode as Level;
 use super::Registry;
 use crate::coordinator::chance::{Chance, for_each_seed};
 use crate::services::registry::model::{
-    Deleted, Format, Mode, Page, RegisterSchemaRequest, Schema, SchemaReference, VersionId,
+    Deleted, Format, Mode, RegisterSchemaRequest, Schema, SchemaReference, VersionId,
 };
 use crate::services::registry::parser::Parser;
 
@@ -145,8 +145,7 @@ fn check(registry: &Registry, parser: &Parser, model: &Model) {
         assert_eq!(found.schema.as_ref(), model.said.get(&(subject.starts_with(':'), *id)));
         assert!(state.holds(subject, *id), "{subject} {version}");
     }
-    let listed: BTreeSet<String> =
-        state.subjects(":*:", Deleted::Included).collect();
+    let listed: BTreeSet<String> = state.subjects(":*:", Deleted::Included).collect();
     assert_eq!(listed, subjects);
     // What a schema that is not deleted refers to is there.
     for ((subject, _), (id, deleted)) in &model.versions {
