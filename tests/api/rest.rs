@@ -193,6 +193,10 @@ async fn tags_are_found_where_they_are_asked_for() {
         assert_eq!(answer.contains(tags), are_found, "{request}: {answer}");
         assert_eq!(answer.contains("schemaTags"), are_found, "{request}: {answer}");
     }
+    let change =
+        r#"{"newVersion":2,"tagsToAdd":[{"schemaEntity":{"entityPath":"object.a"},"tags":["NEW"]}]}"#;
+    let answer = ask(&broker, "POST /subjects/s/versions/1/tags", change).await;
+    assert!(answer.starts_with(r#"{"version":2,"id":2,"#) && answer.contains("NEW"), "{answer}");
     broker.stop().await.unwrap();
 }
 

@@ -116,6 +116,17 @@ impl Registry {
         self.in_format(&subject, answer, format).await
     }
 
+    /// `POST /subjects/{subject}/versions/{version}/tags`.
+    pub async fn modify_tags(
+        &self,
+        subject: &str,
+        version: VersionId,
+        request: TagSchemaRequest,
+    ) -> Result<Schema, Error> {
+        let (subject, level) = (subject::normalize(subject), self.config.compatibility_level);
+        self.storage.write(|state| state.modify_tags(&subject, version, request, level, &self.parser)).await
+    }
+
     /// `POST /subjects/{subject}`.
     pub async fn lookup(
         &self,

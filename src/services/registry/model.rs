@@ -122,6 +122,20 @@ pub struct RegisterSchemaRequest {
     pub propagate_schema_tags: Option<bool>,
 }
 
+/// The body of `POST /subjects/{subject}/versions/{version}/tags`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct TagSchemaRequest {
+    pub new_version: Option<i32>,
+    pub tags_to_add: Option<Vec<SchemaTags>>,
+    pub tags_to_remove: Option<Vec<SchemaTags>>,
+    pub metadata: Option<Metadata>,
+    pub rule_set: Option<RuleSet>,
+    pub rules_to_merge: Option<RuleSet>,
+    /// By their names.
+    pub rules_to_remove: Option<Vec<String>>,
+}
+
 /// Tags of a part of a schema.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

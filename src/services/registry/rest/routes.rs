@@ -66,6 +66,7 @@ pub static ROWS: &[Row] = &[
     row!(DELETE "/subjects/{subject}/versions/{version}", Subject(Admin), versions::delete),
     row!(GET "/subjects/{subject}/versions/{version}/schema", Subject(Read), versions::text),
     row!(GET "/subjects/{subject}/versions/{version}/referencedby", Subject(Read), versions::referenced_by),
+    row!(POST "/subjects/{subject}/versions/{version}/tags", Subject(Write), versions::modify_tags),
     row!(POST "/compatibility/subjects/{subject}/versions", Subject(Read), compatibility::with_all),
     row!(POST "/compatibility/subjects/{subject}/versions/{version}", Subject(Read), compatibility::with_one),
     row!(GET "/config", Any(Read), config::get),

@@ -15,6 +15,11 @@ pub async fn register(call: Call) -> Result<Body, Error> {
     json(&call.registry.register(call.subject(), request, normalize, &format).await?)
 }
 
+pub async fn modify_tags(call: Call) -> Result<Body, Error> {
+    let request = call.body("modifyTags.arg4")?;
+    json(&call.registry.modify_tags(call.subject(), call.version()?, request).await?)
+}
+
 pub async fn get(call: Call) -> Result<Body, Error> {
     json(&version(&call, &call.format_with_tags()).await?)
 }

@@ -11,6 +11,7 @@ mod lookup;
 mod register;
 mod replay;
 mod settings;
+mod tags;
 #[cfg(test)]
 mod tests;
 

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use ottla_schema::ParsedSchema;
 use ottla_schema::compatibility::Mode as Level;
-use ottla_schema::tags::Tagged;
 
 use super::draft::{Draft, References};
 use super::lookup::{CONFLUENT_VERSION, Match, told};
+use super::tags::TagChanges;
 use super::{Content, Found, Outcome, State, validate_rules};
 use crate::services::registry::error::Error;
 use crate::services::registry::model::{
-    Config, Metadata, Mode, RegisterSchemaRequest, Rule, RuleSet, Schema, SchemaTags, VersionId,
+    Config, Metadata, Mode, RegisterSchemaRequest, Rule, RuleSet, Schema, VersionId,
 };
 use crate::services::registry::parser::Parser;
 use crate::services::registry::records::Record;
@@ -57,23 +57,6 @@ impl State {
             .run(draft)
     }
 
-    /// Writes the draft's text with other tags.
-    fn change_tags(
-        &self,
-        draft: &mut Draft,
-        add: &[Tagged],
-        remove: &[Tagged],
-        parser: &Parser,
-    ) -> Result<(), Error> {
-        let parsed = self.canonicalize(draft, false, References::ToAll, parser)?;
-        let parsed = parsed.ok_or_else(|| Error::invalid_schema("Empty schema"))?;
-        // The name of Java's exception belongs to Confluent's sentence.
-        draft.schema = parsed
-            .with_tags(add, remove)
-            .map_err(|error| Error::invalid_schema(format!("java.lang.IllegalArgumentException: {error}")))?;
-        Ok(())
-    }
-
     /// The version that the draft would be, if it is one.
     fn registered(&self, draft: &Draft, normalize: bool, parser: &Parser) -> Result<Option<Match>, Error> {
         let matched = match draft.version {
@@ -106,7 +89,7 @@ impl State {
         })
     }
 
-    fn check_register_mode(&self, draft: &Draft) -> Result<(), Error> {
+    pub(super) fn check_register_mode(&self, draft: &Draft) -> Result<(), Error> {
         self.check_writable(Some(&draft.subject))?;
         let (subject, context) = (&draft.subject, subject::context_prefix(&draft.subject));
         let mode = self.mode_in_scope(Some(subject));
@@ -148,40 +131,16 @@ impl State {
 }
 
 /// A registration that is under way.
-struct Registration<'a> {
-    state: &'a State,
-    config: Config,
-    normalize: bool,
-    are_tags_propagated: bool,
-    parser: &'a Parser,
-}
-
-/// What a request wants of the tags in its schema.
-struct TagChanges {
-    add: Vec<Tagged>,
-    remove: Vec<Tagged>,
-    are_propagated: bool,
-}
-
-impl TagChanges {
-    fn of(request: &RegisterSchemaRequest) -> TagChanges {
-        let list = |tags: &Option<Vec<SchemaTags>>| -> Vec<Tagged> {
-            tags.iter().flatten().cloned().map(Tagged::from).collect()
-        };
-        TagChanges {
-            add: list(&request.schema_tags_to_add),
-            remove: list(&request.schema_tags_to_remove),
-            are_propagated: request.propagate_schema_tags == Some(true),
-        }
-    }
-
-    fn has_own(&self) -> bool {
-        !self.add.is_empty() || !self.remove.is_empty()
-    }
+pub(super) struct Registration<'a> {
+    pub state: &'a State,
+    pub config: Config,
+    pub normalize: bool,
+    pub are_tags_propagated: bool,
+    pub parser: &'a Parser,
 }
 
 impl Registration<'_> {
-    fn run(self, mut draft: Draft) -> Result<Outcome<Schema>, Error> {
+    pub fn run(self, mut draft: Draft) -> Result<Outcome<Schema>, Error> {
         let newest = self.state.versions_of(&draft.subject).next_back().map_or(0, |(number, _)| number);
         let new_version = newest.checked_add(1).ok_or_else(|| Error::store("There are no more versions"))?;
         let is_importing = self.state.is_importing(&draft.subject);
@@ -347,7 +306,7 @@ fn entity_of(draft: &Draft, id: i32) -> Schema {
 }
 
 /// Two of which the second counts where both say something.
-trait Merge {
+pub(super) trait Merge {
     fn merge(self, newer: Self) -> Self;
 }
 
@@ -377,7 +336,7 @@ fn merge_rules(older: Vec<Rule>, newer: Vec<Rule>) -> Vec<Rule> {
     kept.chain(newer).collect()
 }
 
-fn merge<T: Merge>(older: Option<T>, newer: Option<T>) -> Option<T> {
+pub(super) fn merge<T: Merge>(older: Option<T>, newer: Option<T>) -> Option<T> {
     match (older, newer) {
         (Some(older), Some(newer)) => Some(older.merge(newer)),
         (older, newer) => newer.or(older),

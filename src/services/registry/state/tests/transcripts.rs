@@ -54,6 +54,10 @@ fn run(registry: &mut Registry, parser: &Parser, command: &str) -> Result<String
             let decided = registry.state.register(&named, body(rest), has("normalize"), LEVEL, parser);
             registry.write(decided).map(|answer| json(&answer))
         }
+        "tags" => {
+            let decided = registry.state.modify_tags(&named, version()?, body(rest), LEVEL, parser);
+            registry.write(decided).map(|answer| json(&answer))
+        }
         "lookup" => {
             let found = registry.state.lookup(&named, body(rest), has("normalize"), deleted, &format, parser);
             found.map(|answer| json(&answer))
