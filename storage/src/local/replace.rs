@@ -104,11 +104,15 @@ impl Rewrite for LocalStore {
             }
             Stage::Named => self.take_in(extents, new),
             Stage::Retiring(old) => {
-                let step = old.drain(..old.len().min(RETIRED_PER_STEP)).collect();
+                let step = old.drain(..old.len().min(RETIRED_PER_STEP));
+                self.replaced.extend(step.map(|segment| (segment, remove_at_ms)));
+                if let Err(error) = self.retire_replaced() {
+                    self.replaced.extend(old.drain(..).map(|segment| (segment, remove_at_ms)));
+                    return Err(error);
+                }
                 if old.is_empty() {
                     new.stage = Stage::Settling;
                 }
-                self.retire_replaced(step, remove_at_ms)?;
                 Ok(Replacing::Next(self.sync_dir()))
             }
             Stage::Settling => {
@@ -152,16 +156,18 @@ impl LocalStore {
         Ok(Replacing::Next(Flush::nothing()))
     }
 
-    /// After an error the new ones keep their ending: the next start then finishes it.
-    fn retire_replaced(&self, old: Vec<Segment>, remove_at_ms: i64) -> Result<(), StorageError> {
-        for segment in old {
+    /// After an error the new ones keep their ending: the next start then finishes it. The old ones must be gone before the new
+    /// ones are, or a start would find them alone.
+    pub(super) fn retire_replaced(&mut self) -> Result<(), StorageError> {
+        while let Some((segment, remove_at_ms)) = self.replaced.front() {
             // A snapshot is of use as long as a segment begins there.
             let is_begun = self.segments.iter().any(|new| new.base_offset() == segment.base_offset());
             // An earlier one of this name may still wait for its removal.
             let ending = format!(".{}{DELETED}", self.files.next_number());
             let mut files = segment.all_files().into_iter();
             let snapshot = files.next_back().filter(|_| !is_begun);
-            self.retire_files(files.by_ref().chain(snapshot), &ending, remove_at_ms)?;
+            self.retire_files(files.by_ref().chain(snapshot), &ending, *remove_at_ms)?;
+            self.replaced.pop_front();
         }
         Ok(())
     }

@@ -32,6 +32,8 @@ pub(crate) struct LocalStore {
     pub next_offset: i64,
     /// They are no more the log's, but their files have their names yet; and when these may go.
     leaving: VecDeque<(Segment, i64)>,
+    /// The same, of segments that compaction has put others in the place of.
+    pub(super) replaced: VecDeque<(Segment, i64)>,
     /// Begun in vain, and some of its files may be there.
     unfinished: Option<i64>,
     /// Snapshots of producers that were written since the last flush.
@@ -56,6 +58,7 @@ impl LocalStore {
             segments: Vec::new(),
             next_offset: 0,
             leaving: VecDeque::new(),
+            replaced: VecDeque::new(),
             unfinished: None,
             unsynced_snapshots: Vec::new(),
             unwritten_epochs: None,
@@ -134,12 +137,15 @@ impl LocalStore {
 
     /// One that cannot leave keeps the later ones waiting: a start must not find a gap, which would look like a loss.
     fn retire_leaving(&mut self) {
+        if self.retire_replaced().is_err() {
+            return;
+        }
         let names = if self.leaving.is_empty() { None } else { self.files.disk().list(&self.dir).ok() };
         let names = names.map(HashSet::<_>::from_iter);
         // Most have no aborted transactions, and no snapshot.
         let is_there = |file: &CachedFile| {
             let name = file.path().file_name().map(|name| name.to_string_lossy().into_owned());
-            names.as_ref().zip(name).is_none_or(|(names, name)| names.contains(&name))
+            file.is_moved() || names.as_ref().zip(name).is_none_or(|(names, name)| names.contains(&name))
         };
         while let Some((segment, remove_at_ms)) = self.leaving.front() {
             let files = segment.all_files().into_iter().filter(is_there);

@@ -292,6 +292,10 @@ fn a_write_that_fails_ends_a_pass_and_harms_nobody() {
     }
 }
 
+fn has_unsettled(disk: &SimulatedDisk) -> bool {
+    disk.world().files().keys().any(|path| path.to_string_lossy().ends_with(".log.swap"))
+}
+
 /// Until a start has given them their names they are the only ones that have what they hold.
 #[test]
 fn what_a_pass_could_not_rename_survives_a_crash_in_the_next() {
@@ -310,8 +314,7 @@ fn what_a_pass_could_not_rename_survives_a_crash_in_the_next() {
         let _ = compact(&log);
         log.flush().unwrap(); // after a failed sync nothing is appended before one that succeeds
         fill(15, 25);
-        let is_of_log = |path: &Path| path.to_string_lossy().ends_with(".log.swap");
-        if disk.world().files().keys().any(|path| is_of_log(path)) {
+        if has_unsettled(&disk) {
             unsettled += 1;
             fail(crash, Fault::Crash);
             let _ = compact(&log);
@@ -337,6 +340,35 @@ fn what_was_deleted_before_a_pass_is_not_back_after_a_crash() {
         let again = self::logs(&disk.after_crash(left)).unwrap();
         assert_eq!(open(&again).start_offset().unwrap(), 5, "{left:?}");
     }
+}
+
+/// The old segments that a pass could not take out of the way go before those that it has put in their place: a start would
+/// find them alone, and what the later ones knew of their transactions is gone.
+#[test]
+fn what_is_deleted_after_a_pass_that_failed_is_not_back_after_a_crash() {
+    let mut unsettled = 0;
+    for at in 1.. {
+        let disk = SimulatedDisk::default();
+        let logs = logs(&disk).unwrap();
+        let log = open(&logs);
+        for batch in 0..BATCHES {
+            append(&log, batch).unwrap();
+        }
+        log.flush().unwrap();
+        let first = disk.world().operations + at;
+        disk.world().fault = Some((first..=first, Fault::Error));
+        let _ = compact(&log);
+        if disk.world().hits == 0 {
+            break;
+        }
+        unsettled += usize::from(has_unsettled(&disk));
+        let end = log.end_offset().unwrap();
+        log.set_start_offset(end - 4, NOW).unwrap();
+        let again = self::logs(&disk.after_crash(Left::All)).unwrap();
+        let start = open(&again).start_offset().unwrap();
+        assert!(start > end / 2, "starts at {start} after an error at {at}");
+    }
+    assert!(unsettled > 0, "nothing was in the way");
 }
 
 /// A transaction's record stands in for an older one since its marker says so: without it the key would have no value.
