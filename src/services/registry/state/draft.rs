@@ -34,8 +34,11 @@ pub struct Draft {
 const MAX_DEPENDENCIES: usize = 1000;
 /// Their texts together.
 const MAX_DEPENDENCIES_BYTES: usize = 16 * MAX_SCHEMA_BYTES;
+/// References that are looked at on the way, however often they lead to the same.
+const MAX_REFERENCES: usize = 100_000;
 /// How long a chain of references may be.
 const MAX_DEPTH: usize = 64;
+const TOO_MANY: &str = "The references lead to too many schemas";
 
 impl Draft {
     pub fn new(subject: &str, request: RegisterSchemaRequest) -> Draft {
@@ -167,6 +170,7 @@ impl State {
             to,
             seen: HashSet::new(),
             names: HashSet::new(),
+            references: 0,
             bytes: 0,
             found: Vec::new(),
         };
@@ -189,6 +193,7 @@ struct Walk<'a> {
     /// Subjects and versions.
     seen: HashSet<(String, i32)>,
     names: HashSet<String>,
+    references: usize,
     bytes: usize,
     found: Vec<Dependency>,
 }
@@ -201,6 +206,10 @@ impl Walk<'_> {
         depth_left: usize,
     ) -> Result<(), String> {
         for reference in references {
+            self.references += 1;
+            if self.references > MAX_REFERENCES {
+                return Err(TOO_MANY.to_owned());
+            }
             let SchemaReference { name, subject, version } = reference;
             if name.is_empty() || subject.is_empty() || *version == 0 {
                 return Err(invalid(reference));
@@ -228,7 +237,7 @@ impl Walk<'_> {
                 self.found.push(Dependency { name: name.clone(), schema: content.schema.to_string() });
             }
             if self.found.len() > MAX_DEPENDENCIES || self.bytes > MAX_DEPENDENCIES_BYTES {
-                return Err("The references lead to too many schemas".to_owned());
+                return Err(TOO_MANY.to_owned());
             }
         }
         Ok(())
@@ -240,4 +249,28 @@ fn invalid(SchemaReference { name, subject, version }: &SchemaReference) -> Stri
     let [name, subject] = [name, subject].map(|text| if text.is_empty() { "null" } else { text });
     let version = if *version == 0 { "null".to_owned() } else { version.to_string() };
     format!("Invalid reference: {{name='{name}', subject='{subject}', version={version}}}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::registry::records::{Record, SchemaValue};
+
+    #[test]
+    fn references_are_looked_at_so_often_and_no_more() {
+        let mut state = State::default();
+        let value = SchemaValue {
+            subject: "a".to_owned(),
+            version: 1,
+            id: 1,
+            schema: "{}".to_owned(),
+            ..SchemaValue::default()
+        };
+        let record = Record::Schema { subject: "a".to_owned(), version: 1, value: Some(Box::new(value)) };
+        state.replay(record, 0).unwrap();
+        let to_a = SchemaReference { name: "a".to_owned(), subject: "a".to_owned(), version: 1 };
+        let found = |count| state.dependencies("b", &vec![to_a.clone(); count], References::ToAll);
+        assert_eq!(found(MAX_REFERENCES).unwrap().len(), 1);
+        assert_eq!(found(MAX_REFERENCES + 1).unwrap_err(), TOO_MANY);
+    }
 }

@@ -43,6 +43,10 @@ impl State {
             None if !Qualified::parse(subject).is_default() => None,
             None => self.named_contexts().find_map(|context| {
                 let qualified = subject::qualify(context, Qualified::parse(subject).name);
+                // There may be very many contexts: the schema is read only where there is such a subject.
+                if !self.subjects.contains_key(qualified.as_str()) {
+                    return None;
+                }
                 // A schema that cannot be read in another context is not there.
                 self.look_up(&qualified, &request, normalize, deleted, parser).ok().flatten()
             }),
