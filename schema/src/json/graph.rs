@@ -69,6 +69,10 @@ pub(super) enum Criterion {
 }
 
 impl Criterion {
+    /// The keywords that list alternatives.
+    pub(super) const KEYWORDS: [(&str, Self); 3] =
+        [("allOf", Self::All), ("anyOf", Self::Any), ("oneOf", Self::One)];
+
     /// As it stands in paths.
     pub(super) fn name(self) -> &'static str {
         match self {

@@ -72,15 +72,13 @@ impl Schema {
     /// The names in `properties`.
     pub fn top_level_fields(&self) -> HashSet<String> {
         let value = text::read(&self.canonical).unwrap_or_default();
-        let properties = value.get("properties").and_then(Value::as_object);
-        properties.into_iter().flat_map(|properties| properties.keys().cloned()).collect()
+        property_names(&value).cloned().collect()
     }
 
     /// Properties of the outermost object whose names begin with `$$` are Confluent's own.
     pub fn check_field_names(&self) -> Result<(), InvalidSchema> {
         let value = text::read(&self.canonical)?;
-        let has_own = || self.top_level_fields().iter().any(|name| name.starts_with("$$"));
-        match tags::is_object(&value) && has_own() {
+        match tags::is_object(&value) && property_names(&value).any(|name| name.starts_with("$$")) {
             true => Err(InvalidSchema("#: Field names cannot start with $$ prefix".to_owned())),
             false => Ok(()),
         }
@@ -101,6 +99,10 @@ impl Schema {
     pub fn formatted(&self, _format: &str) -> Result<String, InvalidSchema> {
         Ok(self.canonical.clone())
     }
+}
+
+fn property_names(schema: &Value) -> impl Iterator<Item = &String> {
+    schema.get("properties").and_then(Value::as_object).into_iter().flat_map(|properties| properties.keys())
 }
 
 /// Why `reader` cannot read what was written with `writer`: a line for each difference that is not compatible, such as

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use super::build::{ARRAY_KEYWORDS, NUMBER_KEYWORDS, OBJECT_KEYWORDS};
 use super::draft::Draft;
 use super::graph::{Criterion, comparable};
 
@@ -39,20 +40,7 @@ pub(super) enum Kind<'a> {
 /// Keys are compared so far: what is the same until there stays in its order.
 const MAX_KEY_BYTES: usize = 4096;
 
-const OF_STRINGS: [&str; 4] = ["minLength", "maxLength", "pattern", "format"];
-const OF_NUMBERS: [&str; 5] = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
-const OF_ARRAYS: [&str; 6] = ["items", "additionalItems", "minItems", "maxItems", "uniqueItems", "contains"];
-const OF_OBJECTS: [&str; 9] = [
-    "properties",
-    "required",
-    "minProperties",
-    "maxProperties",
-    "dependencies",
-    "patternProperties",
-    "additionalProperties",
-    "propertyNames",
-    "dependentRequired",
-];
+const STRING_KEYWORDS: [&str; 4] = ["minLength", "maxLength", "pattern", "format"];
 
 impl<'a> Part<'a> {
     pub(super) fn of(value: &'a Value, draft: Draft) -> Self {
@@ -156,9 +144,7 @@ fn kinds<'a>(members: &'a Map<String, Value>, draft: Draft) -> Vec<Kind<'a>> {
     let mut kinds = Vec::new();
     kinds.extend(has("$ref").then_some(Kind::Reference));
     kinds.extend(has("enum").then_some(Kind::Enum));
-    for (keyword, criterion) in
-        [("allOf", Criterion::All), ("anyOf", Criterion::Any), ("oneOf", Criterion::One)]
-    {
+    for (keyword, criterion) in Criterion::KEYWORDS {
         if let Some(Value::Array(values)) = members.get(keyword) {
             let parts = values.iter().map(|value| Part::of(value, draft)).collect();
             kinds.push(Kind::Combined(criterion, sorted(parts)));
@@ -184,10 +170,10 @@ fn kinds<'a>(members: &'a Map<String, Value>, draft: Draft) -> Vec<Kind<'a>> {
     }
     // Rules for values of a type that is not named.
     let rules: [(&[&str], &[&str], Kind<'_>); 4] = [
-        (&["string"], &OF_STRINGS, Kind::String),
-        (&["number", "integer"], &OF_NUMBERS, Kind::Number),
-        (&["array"], &OF_ARRAYS, Kind::Array),
-        (&["object"], &OF_OBJECTS, Kind::Object),
+        (&["string"], &STRING_KEYWORDS, Kind::String),
+        (&["number", "integer"], &NUMBER_KEYWORDS, Kind::Number),
+        (&["array"], &ARRAY_KEYWORDS, Kind::Array),
+        (&["object"], &OBJECT_KEYWORDS, Kind::Object),
     ];
     for (types, keywords, kind) in rules {
         let is_named = types.iter().any(|name| named.contains(name));

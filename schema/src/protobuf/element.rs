@@ -41,6 +41,16 @@ pub enum Type {
     Enum(Enum),
 }
 
+impl Type {
+    pub fn as_message(&self) -> Option<&Message> {
+        if let Self::Message(message) = self { Some(message) } else { None }
+    }
+
+    pub fn as_message_mut(&mut self) -> Option<&mut Message> {
+        if let Self::Message(message) = self { Some(message) } else { None }
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct Message {
     pub name: String,

@@ -108,10 +108,7 @@ impl Schema {
 
     /// Those of all messages that are not within another one.
     pub fn top_level_fields(&self) -> HashSet<String> {
-        let messages = self.file.types.iter().filter_map(|of| match of {
-            Type::Message(message) => Some(message),
-            Type::Enum(_) => None,
-        });
+        let messages = self.file.types.iter().filter_map(Type::as_message);
         messages.flat_map(|message| message.fields.iter().map(|field| field.name.clone())).collect()
     }
 
@@ -168,11 +165,7 @@ fn may_use_known(text: &str) -> bool {
 }
 
 fn names(of: &[Type]) -> Vec<names::Message> {
-    let message = |of: &Type| match of {
-        Type::Message(message) => {
-            Some(names::Message { name: message.name.clone(), messages: names(&message.types) })
-        }
-        Type::Enum(_) => None,
-    };
-    of.iter().filter_map(message).collect()
+    let message =
+        |of: &element::Message| names::Message { name: of.name.clone(), messages: names(&of.types) };
+    of.iter().filter_map(Type::as_message).map(message).collect()
 }

@@ -12,7 +12,7 @@ const TAGS: &str = "tags";
 
 pub(super) fn entities(file: &File) -> Vec<Tagged> {
     let mut found = Found::default();
-    for message in messages(&file.types) {
+    for message in file.types.iter().filter_map(Type::as_message) {
         add(&mut found, "", message);
     }
     found.tagged()
@@ -27,16 +27,9 @@ fn add(found: &mut Found, outer: &str, message: &Message) {
         let tags = tags_of(&field.options, FIELD_META);
         found.add(EntityKind::Field, tags, || format!("{path}.{}", field.name));
     }
-    for inner in messages(&message.types) {
+    for inner in message.types.iter().filter_map(Type::as_message) {
         add(found, &format!("{path}."), inner);
     }
-}
-
-fn messages(types: &[Type]) -> impl Iterator<Item = &Message> {
-    types.iter().filter_map(|of| match of {
-        Type::Message(message) => Some(message),
-        Type::Enum(_) => None,
-    })
 }
 
 /// Of all statements of one option.
@@ -85,10 +78,7 @@ fn find_message<'a>(types: &'a mut [Type], path: &[&str]) -> Result<&'a mut Mess
     let mut types = types;
     let mut found = None;
     for (depth, name) in path.iter().enumerate() {
-        let mut messages = types.iter_mut().filter_map(|of| match of {
-            Type::Message(message) => Some(message),
-            Type::Enum(_) => None,
-        });
+        let mut messages = types.iter_mut().filter_map(Type::as_message_mut);
         let message = messages.find(|message| message.name == **name).ok_or_else(|| no_message(name))?;
         if depth + 1 == path.len() {
             found = Some(message);

@@ -208,7 +208,7 @@ impl<'a> Keywords<'a> {
     }
 
     pub(super) fn number_rule(&self) -> Result<Option<NumberRule>, InvalidSchema> {
-        if !self.has_any(&["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"]) {
+        if !self.has_any(&NUMBER_KEYWORDS) {
             return Ok(None);
         }
         let mut rule = NumberRule {
@@ -235,7 +235,7 @@ impl<'a> Keywords<'a> {
     pub(super) fn has_array_keyword(&self) -> bool {
         match self.draft {
             Draft::Draft4 => self.has_any(&ARRAY_KEYWORDS[..5]),
-            Draft::Draft6 | Draft::Draft7 => self.has_any(&ARRAY_KEYWORDS[..6]),
+            Draft::Draft6 | Draft::Draft7 => self.has_any(&ARRAY_KEYWORDS),
             _ => self.has_any(&MODERN_ARRAY_KEYWORDS),
         }
     }
@@ -244,7 +244,7 @@ impl<'a> Keywords<'a> {
     pub(super) fn has_object_keyword(&self) -> Result<bool, InvalidSchema> {
         Ok(match self.draft {
             Draft::Draft4 => self.has_any(&OBJECT_KEYWORDS[..7]),
-            Draft::Draft6 | Draft::Draft7 => self.has_any(&OBJECT_KEYWORDS),
+            Draft::Draft6 | Draft::Draft7 => self.has_any(&OBJECT_KEYWORDS[..8]),
             _ => {
                 let names_some = |of: Option<&Map<String, Value>>| of.is_some_and(|map| !map.is_empty());
                 self.has_any(&MODERN_OBJECT_KEYWORDS)
@@ -285,11 +285,15 @@ impl<'a> Keywords<'a> {
     }
 }
 
-const ARRAY_KEYWORDS: [&str; 6] =
+pub(in crate::json) const NUMBER_KEYWORDS: [&str; 5] =
+    ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
+/// Of the drafts before 2019-09, of which draft 4 lacks the last.
+pub(in crate::json) const ARRAY_KEYWORDS: [&str; 6] =
     ["items", "additionalItems", "minItems", "maxItems", "uniqueItems", "contains"];
 const MODERN_ARRAY_KEYWORDS: [&str; 7] =
     ["items", "prefixItems", "unevaluatedItems", "minItems", "maxItems", "uniqueItems", "contains"];
-const OBJECT_KEYWORDS: [&str; 8] = [
+/// The last is of 2019-09, the one before it not of draft 4.
+pub(in crate::json) const OBJECT_KEYWORDS: [&str; 9] = [
     "properties",
     "required",
     "minProperties",
@@ -298,6 +302,7 @@ const OBJECT_KEYWORDS: [&str; 8] = [
     "patternProperties",
     "additionalProperties",
     "propertyNames",
+    "dependentRequired",
 ];
 const MODERN_OBJECT_KEYWORDS: [&str; 8] = [
     "required",

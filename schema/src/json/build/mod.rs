@@ -10,6 +10,8 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+pub(super) use self::keywords::{ARRAY_KEYWORDS, NUMBER_KEYWORDS, OBJECT_KEYWORDS};
+
 use self::keywords::{Keywords, kind_of_type, label};
 use super::documents::{Documents, Place, Scope, read_all};
 use super::draft::Draft;
@@ -172,9 +174,7 @@ impl<'a> Builder<'a> {
         if let Some(values) = keywords.array("enum")? {
             kinds.push(Kind::Enum(values.iter().map(comparable).collect()));
         }
-        for (keyword, criterion) in
-            [("allOf", Criterion::All), ("anyOf", Criterion::Any), ("oneOf", Criterion::One)]
-        {
+        for (keyword, criterion) in Criterion::KEYWORDS {
             if let Some(values) = keywords.array(keyword)? {
                 kinds.push(self.union(keyword, criterion, values, scope)?);
             }
