@@ -455,12 +455,10 @@ impl Deleted {
     }
 }
 
-/// How a schema is to be given: its text (`format`), what it refers to (`referenceFormat`), and the entities that have one of some
-/// tags (`findTags`; `*` is any).
+/// How a schema is to be given: its text (`format`), and the entities that have one of some tags (`findTags`; `*` is any).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Format {
     pub format: Option<String>,
-    pub reference_format: Option<String>,
     pub find_tags: Vec<String>,
 }
 

@@ -53,7 +53,12 @@ pub struct List(Vec<u8>);
 const MAX_LIST_BYTES: usize = 32 * 1024 * 1024;
 
 impl List {
-    pub fn push(&mut self, entry: &impl Serialize) -> Result<(), Error> {
+    /// An entry, if it may be seen.
+    pub fn push_if(&mut self, is_seen: bool, entry: &impl Serialize) -> Result<(), Error> {
+        if is_seen { self.push(entry) } else { Ok(()) }
+    }
+
+    fn push(&mut self, entry: &impl Serialize) -> Result<(), Error> {
         self.0.push(if self.0.is_empty() { b'[' } else { b',' });
         serde_json::to_writer(&mut self.0, entry)
             .map_err(|error| Error { code: 500, message: error.to_string() })?;
@@ -176,8 +181,8 @@ impl Call {
     }
 
     pub fn format(&self) -> Format {
-        let given = |name| self.query.get(name).filter(|text| !text.is_empty()).map(str::to_owned);
-        Format { format: given("format"), reference_format: given("referenceFormat"), find_tags: Vec::new() }
+        let format = self.query.get("format").filter(|text| !text.is_empty()).map(str::to_owned);
+        Format { format, find_tags: Vec::new() }
     }
 
     /// The same with tags to find.

@@ -10,10 +10,7 @@ pub async fn list(call: Call) -> Result<Body, Error> {
     let mut contexts = List::default();
     let each = |context: String| {
         let is_seen = call.user.as_ref().is_none_or(|user| user.may_some_of(Read, &qualify(&context, "")));
-        match context.starts_with(prefix) && is_seen {
-            true => contexts.push(&context),
-            false => Ok(()),
-        }
+        contexts.push_if(context.starts_with(prefix) && is_seen, &context)
     };
     call.registry.contexts(call.page()?, each).await?;
     Ok(contexts.end())

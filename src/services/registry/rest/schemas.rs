@@ -1,5 +1,7 @@
 //! `/schemas`: by their ids and guids, and all of them.
 
+use serde::Serialize;
+
 use super::call::{Body, Call, List, forbidden, json, text};
 use crate::services::registry::access::Permission::Read;
 use crate::services::registry::model::{Format, Page, Schema, SchemasQuery, SubjectVersion};
@@ -17,9 +19,8 @@ pub async fn list(call: Call) -> Result<Body, Error> {
         page: call.page()?,
     };
     let mut schemas = List::default();
-    let each = |schema: Schema| match call.may(Read, schema.subject.as_deref().unwrap_or_default()) {
-        true => schemas.push(&schema),
-        false => Ok(()),
+    let each = |schema: Schema| {
+        schemas.push_if(call.may(Read, schema.subject.as_deref().unwrap_or_default()), &schema)
     };
     call.registry.schemas(&query, each).await?;
     Ok(schemas.end())
@@ -58,24 +59,21 @@ async fn may_see(call: &Call, id: i32, subject: &str) -> Result<bool, Error> {
 }
 
 pub async fn subjects(call: Call) -> Result<Body, Error> {
-    holders(&call, |subjects, version| subjects.push(&version.subject)).await
+    holders(&call, |version| version.subject).await
 }
 
 pub async fn versions(call: Call) -> Result<Body, Error> {
-    holders(&call, |versions, version| versions.push(&version)).await
+    holders(&call, |version| version).await
 }
 
 /// What is to be told of each version with an id that may be seen.
-async fn holders(
+async fn holders<T: Serialize>(
     call: &Call,
-    tell: impl Fn(&mut List, SubjectVersion) -> Result<(), Error> + Send,
+    told_of: impl Fn(SubjectVersion) -> T + Send,
 ) -> Result<Body, Error> {
     let (id, subject) = (call.id()?, call.text("subject").unwrap_or_default());
     let mut told = List::default();
-    let each = |version: SubjectVersion| match call.may(Read, &version.subject) {
-        true => tell(&mut told, version),
-        false => Ok(()),
-    };
+    let each = |version: SubjectVersion| told.push_if(call.may(Read, &version.subject), &told_of(version));
     call.registry.versions_of_id(id, subject, call.flag("deleted"), call.page()?, each).await?;
     Ok(told.end())
 }

@@ -10,10 +10,7 @@ pub async fn list(call: Call) -> Result<Body, Error> {
     let prefix = call.text("subjectPrefix").unwrap_or(ALL_CONTEXTS);
     let deleted = Deleted::of(call.flag("deleted"), call.flag("deletedOnly"));
     let mut subjects = List::default();
-    let each = |subject: String| match call.may(Read, &subject) {
-        true => subjects.push(&subject),
-        false => Ok(()),
-    };
+    let each = |subject: String| subjects.push_if(call.may(Read, &subject), &subject);
     call.registry.subjects(prefix, deleted, call.page()?, each).await?;
     Ok(subjects.end())
 }

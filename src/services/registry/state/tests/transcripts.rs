@@ -158,7 +158,7 @@ fn body<T: DeserializeOwned>(rest: &str) -> T {
 fn format_of(rest: &str) -> Format {
     let format = rest.split(' ').find_map(|word| word.strip_prefix("format="));
     let find_tags = rest.split(' ').filter_map(|word| word.strip_prefix("findTags=")).map(str::to_owned);
-    Format { format: format.map(str::to_owned), reference_format: None, find_tags: find_tags.collect() }
+    Format { format: format.map(str::to_owned), find_tags: find_tags.collect() }
 }
 
 /// Without what the guids' own test and the clock say.
