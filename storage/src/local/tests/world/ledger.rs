@@ -218,10 +218,12 @@ impl Ledger {
         (open, aborted)
     }
 
-    /// What is committed: of each key the last record.
+    /// What is committed: of each key the last record. A transaction whose marker a power cut took may be open or not: the log
+    /// may know of the marker by a snapshot.
     pub fn committed(&self) -> BTreeMap<Bytes, &Record> {
         let (open, aborted) = self.transactions();
-        let stable = open.values().min().copied().unwrap_or(i64::MAX);
+        let known = open.iter().filter(|(id, _)| self.is_known(**id));
+        let stable = known.map(|(_, first)| *first).min().unwrap_or(i64::MAX);
         let mut last = BTreeMap::new();
         for batch in self.written.iter().filter(|batch| !batch.is_marker() && batch.base_offset < stable) {
             let is_aborted = batch.kind == Kind::Transactional
