@@ -99,19 +99,19 @@ impl OpenFiles {
         self.disk.remove_file(current.moved_to.as_deref().unwrap_or(&file.0.path))
     }
 
-    /// Gives the file the name that it was made with, if it still has this one. False when it is neither here nor there.
-    pub fn settle(&self, file: &CachedFile, from: &Path) -> io::Result<bool> {
+    /// Gives the file the name that it was made with, if it still has this one.
+    pub fn settle(&self, file: &CachedFile, from: &Path) -> io::Result<()> {
         let mut current = file.0.lock();
         if current.moved_to.as_deref() != Some(from) {
-            return Ok(false);
+            return Ok(());
         }
-        let is_there = match self.disk.rename(from, &file.0.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            renamed => renamed.map(|()| true)?,
-        };
-        // One that is not there is not elsewhere either: a segment without aborted transactions has no index of them.
+        match self.disk.rename(from, &file.0.path) {
+            // It is not elsewhere either: a segment without aborted transactions has no index of them.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed?,
+        }
         current.moved_to = None;
-        Ok(is_there)
+        Ok(())
     }
 
     fn admit(&self, slot: &Arc<Slot>) {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::open_files::{CachedFile, OpenFiles};
 use super::segment::{Segment, with_ending};
 use super::source::SegmentSource;
-use super::store::LocalStore;
+use super::store::{Leaving, LocalStore};
 use super::swap::{CLEANED, DELETED, SWAP};
 use crate::aborted::AbortedTransaction;
 use crate::batch_info::BatchInfo;
@@ -45,8 +45,8 @@ enum Stage {
     Naming(usize),
     /// `.swap`
     Named,
-    /// They are the log's. Of the old ones these are still there.
-    Retiring(Vec<Segment>),
+    /// They are the log's, and the old ones leave.
+    Retiring,
     /// Only their names are missing.
     Settling,
     Settled,
@@ -63,13 +63,8 @@ impl Rewrite for LocalStore {
         extents: &[Extent],
         options: &LogOptions,
     ) -> Option<Box<dyn Replacement>> {
-        // What an earlier replacement could not settle would be in the way of this one. (Where the `.log` is not in its place,
-        // the old ones may not be gone: only a start may put it there.)
-        let settled = self.segments.iter().filter(|segment| !segment.log.is_moved());
-        let files = settled.flat_map(Segment::files);
-        let unsettled: Vec<_> = files.filter(|file| file.is_moved()).cloned().collect();
-        self.settle_names(&unsettled);
-        if self.segments.iter().flat_map(Segment::files).any(CachedFile::is_moved) {
+        if let Err(error) = self.settle_earlier() {
+            tracing::warn!(dir = %self.dir.display(), %error, "what an earlier compaction left has no names yet");
             return None; // beside a `.cleaned` a start would take its `.swap` for a part of what was not finished
         }
         Some(Box::new(NewSegments {
@@ -102,15 +97,10 @@ impl Rewrite for LocalStore {
                 let left = *left;
                 self.name(extents, new, left)
             }
-            Stage::Named => self.take_in(extents, new),
-            Stage::Retiring(old) => {
-                let step = old.drain(..old.len().min(RETIRED_PER_STEP));
-                self.replaced.extend(step.map(|segment| (segment, remove_at_ms)));
-                if let Err(error) = self.retire_replaced() {
-                    self.replaced.extend(old.drain(..).map(|segment| (segment, remove_at_ms)));
-                    return Err(error);
-                }
-                if old.is_empty() {
+            Stage::Named => self.take_in(extents, new, remove_at_ms),
+            Stage::Retiring => {
+                self.retire_leaving(RETIRED_PER_STEP)?;
+                if self.leaving.is_empty() {
                     new.stage = Stage::Settling;
                 }
                 Ok(Replacing::Next(self.sync_dir()))
@@ -146,40 +136,55 @@ impl LocalStore {
         Ok(Replacing::Next(self.sync_dir()))
     }
 
-    /// Reads see the new segments from here on.
-    fn take_in(&mut self, extents: &[Extent], new: &mut NewSegments) -> Result<Replacing, StorageError> {
+    /// Reads see the new segments from here on. The old ones leave: after an error the next flush goes on, and the new ones keep
+    /// their ending until then, so that a start does not take both.
+    fn take_in(
+        &mut self,
+        extents: &[Extent],
+        new: &mut NewSegments,
+        remove_at_ms: i64,
+    ) -> Result<Replacing, StorageError> {
         let Some(first) = self.position_of(extents) else { return Ok(Replacing::Gone) };
         new.unsettled = new.segments.iter().flat_map(Segment::files).cloned().collect();
         let taken = std::mem::take(&mut new.segments);
-        let old = self.segments.splice(first..first + extents.len(), taken).collect();
-        new.stage = Stage::Retiring(old);
+        let old = self.segments.splice(first..first + extents.len(), taken);
+        let files = &self.files;
+        self.leaving.extend(old.map(|segment| {
+            // An earlier one of this name may still wait for its removal.
+            let ending = format!(".{}{DELETED}", files.next_number());
+            Leaving { segment, ending, remove_at_ms }
+        }));
+        new.stage = Stage::Retiring;
         Ok(Replacing::Next(Flush::nothing()))
     }
 
-    /// After an error the new ones keep their ending: the next start then finishes it. The old ones must be gone before the new
-    /// ones are, or a start would find them alone.
-    pub(super) fn retire_replaced(&mut self) -> Result<(), StorageError> {
-        while let Some((segment, remove_at_ms)) = self.replaced.front() {
-            // A snapshot is of use as long as a segment begins there.
-            let is_begun = self.segments.iter().any(|new| new.base_offset() == segment.base_offset());
-            // An earlier one of this name may still wait for its removal.
-            let ending = format!(".{}{DELETED}", self.files.next_number());
-            let mut files = segment.all_files().into_iter();
-            let snapshot = files.next_back().filter(|_| !is_begun);
-            self.retire_files(files.by_ref().chain(snapshot), &ending, *remove_at_ms)?;
-            self.replaced.pop_front();
+    /// Finishes what an error has ended: the old segments go, and the new ones get their names.
+    fn settle_earlier(&mut self) -> Result<(), StorageError> {
+        let files = self.segments.iter().flat_map(Segment::files);
+        let unsettled: Vec<_> = files.filter(|file| file.is_moved()).cloned().collect();
+        if unsettled.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.retire_leaving(usize::MAX)?;
+        self.sync_dir().run()?;
+        for file in &unsettled {
+            self.settle_name(file).map_err(|error| StorageError::io("rename", file.path(), error))?;
+        }
+        self.sync_dir().run()
     }
 
     /// Gives the new files their own names: the `.log` first, since a start goes by it.
     fn settle_names(&self, unsettled: &[CachedFile]) {
         for file in unsettled {
-            if let Err(error) = self.files.settle(file, &with_ending(file.path(), SWAP)) {
+            if let Err(error) = self.settle_name(file) {
                 let path = file.path().display();
-                tracing::warn!(%path, %error, "could not rename what a compaction left; the next start does it");
+                tracing::warn!(%path, %error, "could not rename what a compaction left; the next one does it, or a start");
             }
         }
+    }
+
+    fn settle_name(&self, file: &CachedFile) -> io::Result<()> {
+        self.files.settle(file, &with_ending(file.path(), SWAP))
     }
 
     /// Where the extents are among the segments, if all of them are, and as they were. Also none whose own names an earlier

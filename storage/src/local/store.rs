@@ -1,6 +1,6 @@
 //! The engine's half of one log: a directory of segments.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,10 +30,8 @@ pub(crate) struct LocalStore {
     /// Ascending; empty until the first append, when the directory is made.
     pub segments: Vec<Segment>,
     pub next_offset: i64,
-    /// They are no more the log's, but their files have their names yet; and when these may go.
-    leaving: VecDeque<(Segment, i64)>,
-    /// The same, of segments that compaction has put others in the place of.
-    pub(super) replaced: VecDeque<(Segment, i64)>,
+    /// They are no more the log's, but their files have their names yet.
+    pub(super) leaving: VecDeque<Leaving>,
     /// Begun in vain, and some of its files may be there.
     unfinished: Option<i64>,
     /// Snapshots of producers that were written since the last flush.
@@ -48,6 +46,13 @@ pub(crate) struct LocalStore {
     in_doubt: Arc<InDoubt>,
 }
 
+pub(super) struct Leaving {
+    pub segment: Segment,
+    /// What its files are called after their names until they are removed.
+    pub ending: String,
+    pub remove_at_ms: i64,
+}
+
 impl LocalStore {
     /// A log without a directory.
     pub fn empty(id: LogId, dir: PathBuf, files: Arc<OpenFiles>) -> Self {
@@ -58,7 +63,6 @@ impl LocalStore {
             segments: Vec::new(),
             next_offset: 0,
             leaving: VecDeque::new(),
-            replaced: VecDeque::new(),
             unfinished: None,
             unsynced_snapshots: Vec::new(),
             unwritten_epochs: None,
@@ -131,33 +135,30 @@ impl LocalStore {
     /// `file.delete.delay.ms` later, since readers may hold them.
     fn retire(&mut self, gone: impl IntoIterator<Item = Segment>, options: &LogOptions, now_ms: i64) {
         let remove_at_ms = now_ms.saturating_add(options.file_delete_delay_ms);
-        self.leaving.extend(gone.into_iter().map(|segment| (segment, remove_at_ms)));
-        self.retire_leaving();
+        let leaving =
+            gone.into_iter().map(|segment| Leaving { segment, ending: DELETED.to_owned(), remove_at_ms });
+        self.leaving.extend(leaving);
+        // The next flush tries again.
+        let _ = self.retire_leaving(usize::MAX);
     }
 
-    /// One that cannot leave keeps the later ones waiting: a start must not find a gap, which would look like a loss.
-    fn retire_leaving(&mut self) {
-        if self.retire_replaced().is_err() {
-            return;
-        }
-        let names = if self.leaving.is_empty() { None } else { self.files.disk().list(&self.dir).ok() };
-        let names = names.map(HashSet::<_>::from_iter);
-        // Most have no aborted transactions, and no snapshot.
-        let is_there = |file: &CachedFile| {
-            let name = file.path().file_name().map(|name| name.to_string_lossy().into_owned());
-            file.is_moved() || names.as_ref().zip(name).is_none_or(|(names, name)| names.contains(&name))
-        };
-        while let Some((segment, remove_at_ms)) = self.leaving.front() {
-            let files = segment.all_files().into_iter().filter(is_there);
-            if self.retire_files(files, DELETED, *remove_at_ms).is_err() {
-                break;
-            }
+    /// Renames the files of at most so many segments. One that cannot leave keeps the later ones waiting: a start must not find a
+    /// gap, which would look like a loss, nor old segments alone that others had replaced.
+    pub(super) fn retire_leaving(&mut self, count: usize) -> Result<(), StorageError> {
+        for _ in 0..count {
+            let Some(Leaving { segment, ending, remove_at_ms }) = self.leaving.front() else { break };
+            // A snapshot is of use as long as a segment begins there.
+            let is_begun = self.segments.iter().any(|other| other.base_offset() == segment.base_offset());
+            let mut files = segment.all_files().into_iter();
+            let snapshot = files.next_back().filter(|_| !is_begun);
+            self.retire_files(files.by_ref().chain(snapshot), ending, *remove_at_ms)?;
             self.leaving.pop_front();
         }
+        Ok(())
     }
 
     /// An error when the first of them, the `.log`, is still there.
-    pub(super) fn retire_files(
+    fn retire_files(
         &self,
         files: impl IntoIterator<Item = CachedFile>,
         ending: &str,
@@ -316,7 +317,8 @@ impl LogStore for LocalStore {
     }
 
     fn flush(&mut self) -> Flush {
-        self.retire_leaving();
+        // The next one tries again.
+        let _ = self.retire_leaving(usize::MAX);
         // A start after this one believes what the files say.
         let (mut to_sync, mut is_written) = (Vec::new(), self.write_epochs());
         // A transaction index that is written now may be a new file.

@@ -325,6 +325,32 @@ fn what_a_pass_could_not_rename_survives_a_crash_in_the_next() {
     assert!(unsettled > 0, "no name was missing");
 }
 
+#[test]
+fn what_a_pass_could_not_rename_the_next_one_does() {
+    let mut unsettled = 0;
+    for at in 1.. {
+        let disk = SimulatedDisk::default();
+        let logs = logs(&disk).unwrap();
+        let log = open(&logs);
+        let fill = |from: i64, to: i64| (from..to).for_each(|batch| append(&log, batch).unwrap());
+        fill(0, 15);
+        let first = disk.world().operations + at;
+        disk.world().fault = Some((first..=first, Fault::Error));
+        let _ = compact(&log);
+        if disk.world().hits == 0 {
+            break;
+        }
+        unsettled += usize::from(has_unsettled(&disk));
+        log.flush().unwrap(); // after a failed sync nothing is appended before one that succeeds
+        fill(15, BATCHES);
+        compact(&log).unwrap();
+        assert!(!has_unsettled(&disk), "an error at {at}");
+        check(&logs, None, &format!("an error at {at}"));
+        check_and_go_on(&disk.after_crash(Left::All), None, &format!("an error at {at}"));
+    }
+    assert!(unsettled > 0, "no name was missing");
+}
+
 /// Otherwise a pass that drops a tombstone from before the start would bring its key's value back.
 #[test]
 fn what_was_deleted_before_a_pass_is_not_back_after_a_crash() {
