@@ -1,7 +1,9 @@
 //! Compaction of a log, as Kafka's cleaner does it: a pass finds the latest offset of each key in what is dirty, then
 //! rewrites everything before that, group of extents by group. It holds the log's lock for moments alone.
 
+use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Log, OpenLog};
@@ -9,6 +11,7 @@ use crate::aborted::AbortedTransaction;
 use crate::compaction::{Counts, Filter, OffsetMap, Transactions, batches, map_keys};
 use crate::error::StorageError;
 use crate::options::{LogId, LogOptions};
+use crate::producers::LastRecord;
 use crate::store::{Extent, Replacement, Replacing};
 
 /// What a pass may use.
@@ -136,15 +139,23 @@ impl Log {
     fn plan(&self, limits: &CompactionLimits, now_ms: i64) -> Result<Option<Plan>, StorageError> {
         let found = self.with(|log, options| {
             let range = log.dirty_range(options, now_ms, &self.id)?;
-            Ok(range.map(|range| (range, options.clone(), log.home, log.as_checkpoint(), log.end_offset)))
+            let plan = range.map(|range| Plan {
+                range,
+                last_records: Arc::new(log.producers.last_records()),
+                limits: *limits,
+                options: options.clone(),
+                now_ms,
+            });
+            Ok(plan.map(|plan| (plan, log.home, log.as_checkpoint(), log.end_offset)))
         })?;
-        let Some((range, options, home, checkpoint, end_offset)) = found else { return Ok(None) };
+        let Some((plan, home, checkpoint, end_offset)) = found else { return Ok(None) };
+        let range = &plan.range;
         if range.dirty().is_empty() {
             return Ok(None);
         }
         if checkpoint.recovery_point < end_offset {
             // A newer record must not get lost when the older one that it stands in for is gone; nor the marker that commits
-            // it, which may lie behind what is compacted.
+            // it, which may lie behind what is compacted; nor the last batch of a producer.
             self.flush()?;
         }
         // Of what lies before the start a pass may drop a tombstone and leave the value: it must not come back.
@@ -153,7 +164,7 @@ impl Log {
             // From here on a start must not take gaps for losses, whatever `cleanup.policy` is then.
             self.note_cleaned(range.first_dirty_offset)?;
         }
-        Ok(Some(Plan { range, limits: *limits, options, now_ms }))
+        Ok(Some(plan))
     }
 
     fn note_cleaned(&self, next_dirty_offset: i64) -> Result<(), StorageError> {
@@ -243,6 +254,8 @@ impl OpenLog {
 
 struct Plan {
     range: DirtyRange,
+    /// Of each producer, as it was when the log was flushed: later ones may get lost.
+    last_records: Arc<HashMap<i64, LastRecord>>,
     limits: CompactionLimits,
     options: LogOptions,
     now_ms: i64,
@@ -306,10 +319,8 @@ impl Pass<'_> {
     ) -> Result<(), Ended> {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { return Ok(()) };
         transactions.expect(&self.aborted(first.base_offset, last.next_offset)?);
-        let options = &self.plan.options;
-        let (new, last_records) = self
-            .log
-            .with(|log, _| Ok((log.store.begin_replacement(group, options), log.producers.last_records())))?;
+        let (options, last_records) = (&self.plan.options, self.plan.last_records.clone());
+        let new = self.log.with(|log, _| Ok(log.store.begin_replacement(group, options)))?;
         let mut new = new.ok_or(Ended::Stopped)?;
         let filter = Filter {
             map,

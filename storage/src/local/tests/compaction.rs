@@ -427,3 +427,51 @@ fn the_marker_that_a_pass_went_by_survives_a_power_cut() {
         assert_eq!((log.end_offset().unwrap(), log.last_stable_offset().unwrap()), (4, 4), "seed {seed}");
     }
 }
+
+/// A batch that came later and was lost does not say any more which sequence was the last.
+#[test]
+fn the_last_sequence_that_a_pass_went_by_survives_a_power_cut() {
+    let mut without_snapshot = 0;
+    for at in 1.. {
+        let disk = SimulatedDisk::default();
+        let logs = logs(&disk).unwrap();
+        let log = open(&logs);
+        let append = |sequence: Option<i32>| {
+            let builder = BatchBuilder::new();
+            let mut builder =
+                sequence.map_or(builder, |sequence| BatchBuilder::new().producer(9, 0, sequence));
+            builder.append(NOW, Some(b"key"), Some(&[b'x'; 50]));
+            let origin = if sequence.is_some() { Origin::Client } else { Origin::Coordinator };
+            let context = AppendContext { leader_epoch: 0, now_ms: NOW, origin };
+            log.append(ValidatedBatches::internal([builder.build()]), context)
+        };
+        disk.world().fault = Some((at..=at, Fault::Error));
+        for sequence in [Some(0), Some(1), None, None, None, None, None] {
+            if append(sequence).is_err() {
+                let _ = log.flush(); // after a failed sync nothing is appended before one that succeeds
+                drop(append(sequence).unwrap());
+            }
+        }
+        let is_over = disk.world().hits == 0;
+        disk.world().fault = None;
+        let mut later = Some(2);
+        let pace = &mut |_| {
+            later.take().into_iter().for_each(|sequence| drop(append(Some(sequence)).unwrap()));
+            Pace::Go
+        };
+        log.compact(&LIMITS, NOW, pace).unwrap();
+        let has_snapshot =
+            disk.world().files().keys().any(|path| path.extension().is_some_and(|it| it == "snapshot"));
+        without_snapshot += usize::from(!has_snapshot);
+        for left in (0..8).map(Left::Some) {
+            let again = self::logs(&disk.after_crash(left)).unwrap();
+            let producers = open(&again).producers().unwrap();
+            let last = producers.first().map_or(-1, |producer| producer.last_sequence);
+            assert!(last >= 1, "sequence {last} after an error at {at}");
+        }
+        if is_over {
+            break;
+        }
+    }
+    assert!(without_snapshot > 0);
+}
