@@ -86,7 +86,7 @@ impl Registry {
     }
 
     /// The subject that is meant by a name, be it an alias: what stands for another is followed once, and before anything is
-    /// allowed or done, which then goes by the subject.
+    /// allowed or done, which then goes by the subject. All others here take subjects as `subject::normalize` writes them.
     pub async fn subject(&self, named: &str) -> Result<String, Error> {
         self.storage.look(|state| state.subject(named)).await
     }
@@ -100,20 +100,18 @@ impl Registry {
         format: &Format,
     ) -> Result<Schema, Error> {
         let level = self.config.compatibility_level;
-        let subject = subject::normalize(subject);
         let known = self
             .storage
-            .ponder(|state| state.register(&subject, request.clone(), normalize, level, &self.parser));
+            .ponder(|state| state.register(subject, request.clone(), normalize, level, &self.parser));
         // Most registrations are of a schema that is there: those need not wait for a turn.
         let answer = match known.await?? {
             Outcome { answer, records } if records.is_empty() => answer,
             Outcome { .. } => {
-                let decide =
-                    |state: &State| state.register(&subject, request, normalize, level, &self.parser);
+                let decide = |state: &State| state.register(subject, request, normalize, level, &self.parser);
                 self.storage.write(decide).await?
             }
         };
-        self.in_format(&subject, answer, format).await
+        self.in_format(subject, answer, format).await
     }
 
     /// `POST /subjects/{subject}/versions/{version}/tags`.
@@ -123,8 +121,8 @@ impl Registry {
         version: VersionId,
         request: TagSchemaRequest,
     ) -> Result<Schema, Error> {
-        let (subject, level) = (subject::normalize(subject), self.config.compatibility_level);
-        self.storage.write(|state| state.modify_tags(&subject, version, request, level, &self.parser)).await
+        let level = self.config.compatibility_level;
+        self.storage.write(|state| state.modify_tags(subject, version, request, level, &self.parser)).await
     }
 
     /// `POST /subjects/{subject}`.
@@ -138,9 +136,8 @@ impl Registry {
     ) -> Result<Schema, Error> {
         let level = self.config.compatibility_level;
         let look = |state: &State| {
-            let subject = subject::normalize(subject);
-            let normalize = normalize || state.config_in_scope(Some(&subject), level).normalize == Some(true);
-            state.lookup(&subject, request, normalize, deleted, format, &self.parser)
+            let normalize = normalize || state.config_in_scope(Some(subject), level).normalize == Some(true);
+            state.lookup(subject, request, normalize, deleted, format, &self.parser)
         };
         self.storage.ponder(look).await?
     }
@@ -160,7 +157,7 @@ impl Registry {
     /// `GET /subjects/{subject}/versions`.
     pub async fn versions(&self, subject: &str, deleted: Deleted, page: Page) -> Result<Vec<i32>, Error> {
         let look = |state: &State| {
-            let versions = state.versions(&subject::normalize(subject), deleted)?;
+            let versions = state.versions(subject, deleted)?;
             Ok(page.of(versions.into_iter(), MAX_LIST).collect())
         };
         self.storage.look(look).await?
@@ -174,9 +171,7 @@ impl Registry {
         deleted: bool,
         format: &Format,
     ) -> Result<Schema, Error> {
-        let look = |state: &State| {
-            state.version(&subject::normalize(subject), version, deleted, format, &self.parser)
-        };
+        let look = |state: &State| state.version(subject, version, deleted, format, &self.parser);
         self.look_in(format, look).await
     }
 
@@ -189,7 +184,7 @@ impl Registry {
     ) -> Result<Vec<i32>, Error> {
         let max = self.max_schemas();
         let look = |state: &State| {
-            let ids = state.referenced_by(&subject::normalize(subject), version)?;
+            let ids = state.referenced_by(subject, version)?;
             Ok(page.of(ids.into_iter(), max).collect())
         };
         self.storage.look(look).await?
@@ -203,21 +198,14 @@ impl Registry {
         deleted: bool,
         format: &Format,
     ) -> Result<Schema, Error> {
-        let look = |state: &State| {
-            state.latest_with_metadata(
-                &subject::normalize(subject),
-                properties,
-                deleted,
-                format,
-                &self.parser,
-            )
-        };
+        let look =
+            |state: &State| state.latest_with_metadata(subject, properties, deleted, format, &self.parser);
         self.look_in(format, look).await
     }
 
     /// `DELETE /subjects/{subject}`: the versions that are gone.
     pub async fn delete_subject(&self, subject: &str, permanent: bool) -> Result<Vec<i32>, Error> {
-        self.storage.write(|state| state.delete_subject(&subject::normalize(subject), permanent)).await
+        self.storage.write(|state| state.delete_subject(subject, permanent)).await
     }
 
     /// `DELETE /subjects/{subject}/versions/{version}`: the version that is gone.
@@ -227,9 +215,7 @@ impl Registry {
         version: VersionId,
         permanent: bool,
     ) -> Result<i32, Error> {
-        self.storage
-            .write(|state| state.delete_version(&subject::normalize(subject), version, permanent))
-            .await
+        self.storage.write(|state| state.delete_version(subject, version, permanent)).await
     }
 
     /// `GET /schemas/ids/{id}`, and `/schema` after it. `subject`: where to look, or empty.
@@ -240,9 +226,7 @@ impl Registry {
         fetch_max_id: bool,
         format: &Format,
     ) -> Result<Schema, Error> {
-        let look = |state: &State| {
-            state.schema_by_id(id, &subject::normalize(subject), fetch_max_id, format, &self.parser)
-        };
+        let look = |state: &State| state.schema_by_id(id, subject, fetch_max_id, format, &self.parser);
         self.look_in(format, look).await
     }
 
@@ -266,7 +250,7 @@ impl Registry {
         each: impl FnMut(SubjectVersion) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let look = |state: &State| {
-            let versions = state.versions_of_id(id, &subject::normalize(subject), deleted)?;
+            let versions = state.versions_of_id(id, subject, deleted)?;
             page.of(versions.into_iter(), MAX_LIST).try_for_each(each)
         };
         self.storage.ponder(look).await?
@@ -307,23 +291,15 @@ impl Registry {
         normalize: bool,
     ) -> Result<CompatibilityCheckResponse, Error> {
         let level = self.config.compatibility_level;
-        let look = |state: &State| {
-            state.compatibility(
-                &subject::normalize(subject),
-                version,
-                request,
-                normalize,
-                level,
-                &self.parser,
-            )
-        };
+        let look =
+            |state: &State| state.compatibility(subject, version, request, normalize, level, &self.parser);
         self.storage.ponder(look).await?
     }
 
     /// `GET /config`, `GET /config/{subject}`.
     pub async fn config(&self, subject: Option<&str>, default_to_global: bool) -> Result<Config, Error> {
-        let (subject, level) = (subject.map(subject::normalize), self.config.compatibility_level);
-        self.storage.look(|state| state.config(subject.as_deref(), default_to_global, level)).await?
+        let level = self.config.compatibility_level;
+        self.storage.look(|state| state.config(subject, default_to_global, level)).await?
     }
 
     /// `PUT /config`, `PUT /config/{subject}`: answers all that is set there now.
@@ -332,20 +308,18 @@ impl Registry {
         subject: Option<&str>,
         request: ConfigUpdateRequest,
     ) -> Result<Config, Error> {
-        let subject = subject.map(subject::normalize);
-        self.storage.write(|state| state.update_config(subject.as_deref(), request)).await
+        self.storage.write(|state| state.update_config(subject, request)).await
     }
 
     /// `DELETE /config`, `DELETE /config/{subject}`: what was configured.
     pub async fn delete_config(&self, subject: Option<&str>) -> Result<Config, Error> {
-        let (subject, level) = (subject.map(subject::normalize), self.config.compatibility_level);
-        self.storage.write(|state| state.delete_config(subject.as_deref(), level)).await
+        let level = self.config.compatibility_level;
+        self.storage.write(|state| state.delete_config(subject, level)).await
     }
 
     /// `GET /mode`, `GET /mode/{subject}`.
     pub async fn mode(&self, subject: Option<&str>, default_to_global: bool) -> Result<Mode, Error> {
-        let subject = subject.map(subject::normalize);
-        self.storage.look(|state| state.mode(subject.as_deref(), default_to_global)).await?
+        self.storage.look(|state| state.mode(subject, default_to_global)).await?
     }
 
     /// `PUT /mode`, `PUT /mode/{subject}`: answers what was asked. Null takes the mode away.
@@ -356,17 +330,15 @@ impl Registry {
         force: bool,
     ) -> Result<ModeUpdateRequest, Error> {
         self.check_mode_mutability()?;
-        let subject = subject.map(subject::normalize);
         let mode = request.mode.as_deref().map(str::parse).transpose()?;
-        self.storage.write(|state| state.update_mode(subject.as_deref(), mode, force)).await?;
+        self.storage.write(|state| state.update_mode(subject, mode, force)).await?;
         Ok(request)
     }
 
     /// `DELETE /mode`, `DELETE /mode/{subject}`: the mode that was configured.
     pub async fn delete_mode(&self, subject: Option<&str>) -> Result<Mode, Error> {
         self.check_mode_mutability()?;
-        let subject = subject.map(subject::normalize);
-        self.storage.write(|state| state.delete_mode(subject.as_deref())).await
+        self.storage.write(|state| state.delete_mode(subject)).await
     }
 
     /// `GET /v1/metadata/id`: the id of the Kafka cluster.

@@ -113,18 +113,16 @@ impl Query {
 }
 
 impl Call {
-    /// Where the subject that is named is an alias, goes on with the one that it stands for. Settings are the alias's own.
-    pub async fn follow_alias(&mut self, path: &str) -> Result<(), Error> {
-        let named = if path.contains("subjects/{subject}") {
-            self.parameters.iter_mut().find(|(name, _)| *name == "subject").map(|(_, value)| value)
-        } else if path.starts_with("/schemas/ids/") {
-            self.query.0.iter_mut().find(|(name, _)| name == "subject").map(|(_, value)| value)
-        } else {
-            None
+    /// Writes the subject that is named in the one way; where it is an alias, goes on with the one that it stands for. Settings
+    /// are the alias's own.
+    pub async fn name_subject(&mut self, path: &str) -> Result<(), Error> {
+        let named = match path.starts_with("/schemas/ids/") {
+            true => self.query.0.iter_mut().find(|(name, _)| name == "subject").map(|(_, value)| value),
+            false => self.parameters.iter_mut().find(|(name, _)| *name == "subject").map(|(_, value)| value),
         };
-        if let Some(subject) = named.filter(|subject| !subject.is_empty()) {
-            *subject = self.registry.subject(subject).await?;
-        }
+        let Some(subject) = named.filter(|subject| !subject.is_empty()) else { return Ok(()) };
+        let is_setting = path.starts_with("/config") || path.starts_with("/mode");
+        *subject = if is_setting { normalize(subject) } else { self.registry.subject(subject).await? };
         Ok(())
     }
 

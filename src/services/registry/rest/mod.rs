@@ -113,7 +113,7 @@ impl Rest {
         };
         let (registry, server) = (Arc::clone(&self.registry), Arc::clone(&self.server));
         let mut call = Call { registry, server, parameters, query: target.query, body, user };
-        if let Err(why) = call.follow_alias(row.path).await.and_then(|()| call.check(row.need)) {
+        if let Err(why) = call.name_subject(row.path).await.and_then(|()| call.check(row.need)) {
             return error(&why);
         }
         match (row.handle)(call).await {
