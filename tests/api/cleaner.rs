@@ -205,8 +205,17 @@ async fn a_stop_does_not_wait_for_a_throttled_pass() {
     let (running, mut client) = connected(builder).await;
     create(&mut client, "t", 1, &EAGER).await;
     overwrite(&mut client, "t").await;
-    // Time for a round to begin; that it has not ended shows that it is throttled.
-    sleep(Duration::from_millis(2500)).await;
+    let has_begun = || {
+        std::fs::read_to_string(dir.path().join("cleaner-offset-checkpoint"))
+            .is_ok_and(|text| text.contains("\nt 0 "))
+    };
+    let begun = async {
+        while !has_begun() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), begun).await.expect("a pass has begun");
+    // That it has not ended shows that it is throttled.
     assert_eq!(count(&mut client, "t").await, 100);
     timeout(Duration::from_secs(10), running.stop()).await.expect("the pass is given up").unwrap();
 
