@@ -2,11 +2,7 @@ import java.util.Map;
 
 /** The scenarios of kafka-clients. The same sources are compiled against several of its versions. */
 public final class Main {
-    interface Scenario {
-        void run() throws Exception;
-    }
-
-    private static final Map<String, Scenario> SCENARIOS = Map.ofEntries(
+    private static final Map<String, Scenarios.Scenario> SCENARIOS = Map.ofEntries(
         Map.entry("codecs", Writing::codecs),
         Map.entry("keys", Writing::keys),
         Map.entry("headers", Writing::headers),
@@ -41,20 +37,11 @@ public final class Main {
     );
 
     /** A scenario of newer/, which is compiled only against versions that have what it uses. */
-    private static Scenario newer(String type, String method) {
+    private static Scenarios.Scenario newer(String type, String method) {
         return () -> Class.forName(type).getMethod(method).invoke(null);
     }
 
-    /** Ends the process whatever happened: a scenario that failed may have left threads that run. */
     public static void main(String[] words) {
-        int code = 0;
-        try {
-            SCENARIOS.get(words[0]).run();
-        } catch (Exception failure) {
-            failure.printStackTrace();
-            code = 1;
-        }
-        System.out.flush();
-        System.exit(code);
+        Scenarios.run(SCENARIOS, words);
     }
 }
