@@ -72,7 +72,7 @@ pub enum Rule {
     FractionUpTo(f64),
     OneOf(&'static [&'static str]),
     OneOfAnyCase(&'static [&'static str]),
-    /// Any number of these, also none.
+    /// Any number of these, also none; of anything when the slice is empty.
     ListOf(&'static [&'static str]),
     /// At least one of these; of anything when the slice is empty.
     NonEmptyListOf(&'static [&'static str]),
@@ -180,6 +180,7 @@ impl Key {
             Rule::OneOf(names) | Rule::OneOfAnyCase(names) => {
                 format!("one of {}", names.join(", "))
             }
+            Rule::ListOf([]) => "a list".to_owned(),
             Rule::NonEmptyListOf([]) => "a list that is not empty".to_owned(),
             Rule::ListOf(names) | Rule::NonEmptyListOf(names) => {
                 format!("a list of {}", names.join(", "))
@@ -237,9 +238,7 @@ impl Key {
                 let why = format!("String must be one of (case insensitive): {}", names.join(", "));
                 if known { Ok(()) } else { Err(self.invalid(text, why)) }
             }
-            (Rule::ListOf(names), Value::List(list)) => {
-                list.iter().try_for_each(|entry| self.check_name(entry, names))
-            }
+            (Rule::ListOf(names), Value::List(list)) => self.check_entries(list, names),
             (Rule::NonEmptyListOf(names), Value::List(list)) => self.check_non_empty(list, names),
             (Rule::NonEmpty, Value::Text(text)) if text.is_empty() => {
                 Err(self.invalid("", "String must be non-empty"))
@@ -268,14 +267,17 @@ impl Key {
                 format!("Configuration '{}' must not be empty. Valid values include: {valid}", self.name);
             return Err(Invalid { key: self.name, message });
         }
-        if list.iter().any(|entry| entry.is_empty()) {
-            let message = format!("Configuration '{}' values must not be empty.", self.name);
-            return Err(Invalid { key: self.name, message });
-        }
-        if names.is_empty() {
-            return Ok(());
-        }
-        list.iter().try_for_each(|entry| self.check_name(entry, names))
+        self.check_entries(list, names)
+    }
+
+    fn check_entries(&self, list: &[String], names: &[&str]) -> Result<(), Invalid> {
+        list.iter().try_for_each(|entry| {
+            if entry.is_empty() {
+                let message = format!("Configuration '{}' values must not be empty.", self.name);
+                return Err(Invalid { key: self.name, message });
+            }
+            if names.is_empty() { Ok(()) } else { self.check_name(entry, names) }
+        })
     }
 
     fn check_throttled_replicas(&self, list: &[String]) -> Result<(), Invalid> {

@@ -57,12 +57,13 @@ fn created_topic(
         .with_configs(Some(configs))
 }
 
-/// All of its configuration, by name, with where each value comes from.
+/// All of its configuration, by name, with where each value comes from. Its own values are told as they were written.
 fn configs(config: &ServerConfig, overrides: &Configs) -> Vec<CreatableTopicConfigs> {
     let entry = |entry: crate::config::ConfigEntry| {
+        let value = overrides.get(&entry.name).cloned().or(entry.value);
         CreatableTopicConfigs::default()
             .with_name(StrBytes::from_string(entry.name))
-            .with_value(entry.value.map(StrBytes::from_string))
+            .with_value(value.map(StrBytes::from_string))
             .with_read_only(entry.read_only)
             .with_config_source(entry.source as i8)
             .with_is_sensitive(entry.sensitive)

@@ -45,7 +45,7 @@ async fn topics_are_created_in_every_version() {
     let mut client = Client::connect(&broker).await;
     for version in 2..=7 {
         let (name, bad) = (format!("t{version}"), format!("b{version}"));
-        let good = topic(&name, 3).with_configs(vec![retention("1000")]);
+        let good = topic(&name, 3).with_configs(vec![retention("+1000 ")]);
         let request = CreateTopicsRequest::default().with_topics(vec![good, topic(&bad, 0)]);
         let response = client.call(version, &request).await;
         let refusal = "Number of partitions was set to an invalid non-positive value.";
@@ -57,7 +57,7 @@ async fn topics_are_created_in_every_version() {
             let names: Vec<&str> = configs.iter().map(|config| config.name.as_str()).collect();
             assert!(names.is_sorted() && names.len() > 30, "{names:?}");
             let retention = configs.iter().find(|config| &*config.name == "retention.ms").unwrap();
-            assert_eq!((retention.value.as_deref(), retention.config_source), (Some("1000"), 1));
+            assert_eq!((retention.value.as_deref(), retention.config_source), (Some("+1000 "), 1));
             let refused = &response.topics[1];
             assert_eq!((refused.num_partitions, refused.replication_factor), (-1, -1));
             assert_eq!(refused.configs, Some(vec![]));

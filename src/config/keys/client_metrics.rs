@@ -7,8 +7,8 @@ use super::super::key::{Honour::*, Importance::*, Key, Kind::*, Rule::*, resourc
 pub const CLIENT_METRICS: &[Key] = &[
     resource("interval.ms", Int, Some("300000"), Any, Medium, &[], NotYet,
         "Milliseconds between the pushes of a client's metrics."),
-    resource("match", List, Some(""), Any, Medium, &[], NotYet,
+    resource("match", List, Some(""), ListOf(&[]), Medium, &[], NotYet,
         "Patterns that choose the clients, as name=regex."),
-    resource("metrics", List, Some(""), Any, Medium, &[], NotYet,
+    resource("metrics", List, Some(""), ListOf(&[]), Medium, &[], NotYet,
         "Prefixes of the names of the metrics that clients push."),
 ];
