@@ -125,9 +125,13 @@ impl Run {
         let stable = log.last_stable_offset().unwrap();
         let first = open.values().min().copied().unwrap_or(ledger.end).max(ledger.start);
         let has_uncommitted_markers = ledger.options.flush_messages < i64::MAX || ledger.has_sync_failed;
-        // A snapshot knows of open transactions whose batches a power cut took.
-        let may_be_earlier = has_uncommitted_markers || ledger.known_from > ledger.start;
         let ids: BTreeSet<i64> = ledger.written.iter().filter_map(|batch| Some(batch.sent?.id)).collect();
+        // A snapshot knows of open transactions whose batches a power cut took, and goes on knowing it when the start moves on.
+        let mut producers = log.producers().unwrap().into_iter();
+        let has_unknown = ledger.had_power_cut
+            && producers
+                .any(|known| known.current_txn_start_offset >= 0 && !ids.contains(&known.producer_id));
+        let may_be_earlier = has_uncommitted_markers || has_unknown || ledger.known_from > ledger.start;
         if ids.iter().all(|id| ledger.is_known(*id)) {
             assert!(stable == first || (may_be_earlier && stable <= first), "{stable}, not {first}");
         }
