@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::routes::Need;
 use super::{ServerInfo, http_error};
 use crate::services::registry::access::{Permission, Permissions};
-use crate::services::registry::model::{Format, Page, RegisterSchemaRequest, VersionId};
+use crate::services::registry::model::{Format, Page, RegisterSchemaRequest, Schema, VersionId};
 use crate::services::registry::subject::{normalize, within};
 use crate::services::registry::{Error, Registry};
 
@@ -139,6 +139,12 @@ impl Call {
 
     pub fn may(&self, permission: Permission, subject: &str) -> bool {
         self.user.as_ref().is_none_or(|user| user.may(permission, &normalize(subject)))
+    }
+
+    /// A schema that was found. It may be of another context than the one that was asked for: then that must be open to the user.
+    pub fn found(&self, schema: Schema) -> Result<Schema, Error> {
+        let is_open = schema.subject.as_deref().is_none_or(|subject| self.may(Permission::Read, subject));
+        if is_open { Ok(schema) } else { Err(forbidden()) }
     }
 
     pub fn parameter(&self, name: &str) -> &str {

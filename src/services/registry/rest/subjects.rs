@@ -18,7 +18,8 @@ pub async fn list(call: Call) -> Result<Body, Error> {
 pub async fn lookup(call: Call) -> Result<Body, Error> {
     let request = call.schema("lookUpSchemaUnderSubject.arg5")?;
     let (normalize, deleted) = (call.flag("normalize"), call.flag("deleted"));
-    json(&call.registry.lookup(call.subject(), request, normalize, deleted, &call.format()).await?)
+    let format = call.format();
+    json(&call.found(call.registry.lookup(call.subject(), request, normalize, deleted, &format).await?)?)
 }
 
 pub async fn delete(call: Call) -> Result<Body, Error> {

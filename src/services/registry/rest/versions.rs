@@ -29,7 +29,7 @@ pub async fn text(call: Call) -> Result<Body, Error> {
 }
 
 async fn version(call: &Call, format: &Format) -> Result<Schema, Error> {
-    call.registry.version(call.subject(), call.version()?, call.flag("deleted"), format).await
+    call.found(call.registry.version(call.subject(), call.version()?, call.flag("deleted"), format).await?)
 }
 
 pub async fn referenced_by(call: Call) -> Result<Body, Error> {
