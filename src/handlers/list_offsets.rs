@@ -39,6 +39,8 @@ pub async fn handle(context: Context, request: ListOffsetsRequest) -> ListOffset
             }
             let found = if duplicates.contains(&partition.partition_index) {
                 Err(ErrorCode::InvalidRequest)
+            } else if context.api_version < since(partition.timestamp) {
+                Err(ErrorCode::UnsupportedVersion)
             } else {
                 match &named {
                     Ok(named) => match context.broker().led(
@@ -47,9 +49,6 @@ pub async fn handle(context: Context, request: ListOffsetsRequest) -> ListOffset
                         partition.partition_index,
                         partition.current_leader_epoch,
                     ) {
-                        Ok(_) if context.api_version < since(partition.timestamp) => {
-                            Err(ErrorCode::UnsupportedVersion)
-                        }
                         Ok(led) => {
                             find(led, partition.timestamp, isolation).await.map_err(|error| error.code())
                         }

@@ -16,7 +16,7 @@ use ottla_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
 use ottla_protocol::{StrBytes, Uuid};
-use ottla_storage::{AppendContext, AppendError, Appended, Origin};
+use ottla_storage::{AppendContext, Appended, Origin};
 
 use tracing::debug;
 
@@ -183,17 +183,22 @@ fn append_to(
         ..validation_rules(&config, &topic.name, index, context.api_version, now_ms)
     };
     let records = unpinned(records, context.request_bytes);
-    let batches = if takes_long(&records, &config) {
-        in_place(|| validate(records, &rules))?
+    let validated = if takes_long(&records, &config) {
+        in_place(|| validate(records, &rules))
     } else {
-        validate(records, &rules)?
+        validate(records, &rules)
+    };
+    let batches = match validated {
+        Ok(batches) => batches,
+        Err(invalid) if invalid.is_of_log => return Ok(refused_by_log(&led, index, invalid.into())),
+        Err(invalid) => return Err(invalid.into()),
     };
     let append_context = AppendContext { leader_epoch: led.leader_epoch, now_ms, origin };
     let appended = match led.partition.append(batches, append_context) {
         Ok(appended) => appended,
         Err(error) => {
             debug!(%error, log = %led.partition.id(), "append refused");
-            return Ok(refused_by_log(&led, index, &error));
+            return Ok(refused_by_log(&led, index, error.code().into()));
         }
     };
     let response = PartitionProduceResponse::default()
@@ -206,11 +211,13 @@ fn append_to(
     Ok(ProducedPartition { response, pending })
 }
 
-/// Kafka's answer to a batch that the log itself refuses: without words, and with the log's start.
-fn refused_by_log(led: &Led, index: i32, error: &AppendError) -> ProducedPartition {
-    let response = Refusal::from(error.code()).response(index);
-    let log_start_offset = led.partition.log().start_offset().unwrap_or(-1);
-    ProducedPartition { response: response.with_log_start_offset(log_start_offset), pending: None }
+/// Kafka's answer to a batch that the log refuses: with the log's start, but for some errors.
+fn refused_by_log(led: &Led, index: i32, refusal: Refusal) -> ProducedPartition {
+    use ErrorCode::{CorruptMessage, KafkaStorageError, MessageTooLarge, RecordListTooLarge};
+    let has_start =
+        !matches!(refusal.code, CorruptMessage | KafkaStorageError | MessageTooLarge | RecordListTooLarge);
+    let start = if has_start { led.partition.log().start_offset().unwrap_or(-1) } else { -1 };
+    ProducedPartition { response: refusal.response(index).with_log_start_offset(start), pending: None }
 }
 
 /// Records as the log may keep them. A small part of a request would keep all of it in memory for as long.

@@ -15,7 +15,7 @@ const BASE_MS: i64 = 1_700_000_000_000;
 type Case = (i16, i32, i32, i64, (i16, i64, i64));
 
 /// Offsets 0, 1, 2 are at 0, 2 and 1 ms after the base; offset 3 at 5.
-const CASES: [Case; 18] = [
+const CASES: [Case; 20] = [
     (7, 0, -1, -1, (NONE, -1, 4)),
     (7, 0, -1, -2, (NONE, -1, 0)),
     (7, 0, -1, 0, (NONE, BASE_MS, 0)),
@@ -35,6 +35,9 @@ const CASES: [Case; 18] = [
     (7, 1, -1, -3, (NONE, -1, -1)),
     (7, 9, -1, -1, (UNKNOWN_TOPIC_OR_PARTITION, -1, -1)),
     (7, 0, 1, -1, (UNKNOWN_LEADER_EPOCH, -1, -1)),
+    // What the version does not know comes first.
+    (7, 9, -1, -4, (UNSUPPORTED_VERSION, -1, -1)),
+    (7, 0, 1, -4, (UNSUPPORTED_VERSION, -1, -1)),
 ];
 
 #[tokio::test]

@@ -13,6 +13,7 @@ const CORRUPT_MESSAGE: i16 = 2;
 const MESSAGE_TOO_LARGE: i16 = 10;
 const INVALID_TOPIC: i16 = 17;
 const INVALID_REQUIRED_ACKS: i16 = 21;
+const INVALID_RECORD: i16 = 87;
 
 /// More than one connection may have waiting, so that the broker has to stop reading in between.
 const IN_FLIGHT: i64 = 200;
@@ -92,27 +93,33 @@ async fn what_is_refused_leaves_the_log_as_it_was() {
     let mut client = Client::connect(&broker).await;
     create(&mut client, "t", 1, &[("max.message.bytes", "1000")]).await;
     create(&mut client, "two", 1, &[("min.insync.replicas", "2")]).await;
+    create(&mut client, "compacted", 1, &[("cleanup.policy", "compact")]).await;
     create(&mut client, "__consumer_offsets", 1, &[]).await;
     let mut torn = batch(&[b"v"]).to_vec();
     *torn.last_mut().unwrap() ^= 1;
     let good = || batch(&[b"v"]);
-    let cases: [(&str, i32, i16, Bytes, i16); 8] = [
-        ("nowhere", 0, ACKS_ALL, good(), UNKNOWN_TOPIC_OR_PARTITION),
-        ("t", 7, ACKS_ALL, good(), UNKNOWN_TOPIC_OR_PARTITION),
-        ("t", -1, ACKS_ALL, good(), UNKNOWN_TOPIC_OR_PARTITION),
-        ("t", 0, 2, good(), INVALID_REQUIRED_ACKS),
-        ("t", 0, ACKS_ALL, torn.into(), CORRUPT_MESSAGE),
-        ("t", 0, ACKS_ALL, batch(&[&[0; 1000]]), MESSAGE_TOO_LARGE),
-        ("__consumer_offsets", 0, ACKS_ALL, good(), INVALID_TOPIC),
+    let twice = [good(), good()].concat().into();
+    // The error, and where the answer says that the log starts.
+    let cases: [(&str, i32, i16, Bytes, i16, i64); 10] = [
+        ("nowhere", 0, ACKS_ALL, good(), UNKNOWN_TOPIC_OR_PARTITION, -1),
+        ("t", 7, ACKS_ALL, good(), UNKNOWN_TOPIC_OR_PARTITION, -1),
+        ("t", -1, ACKS_ALL, good(), UNKNOWN_TOPIC_OR_PARTITION, -1),
+        ("t", 0, 2, good(), INVALID_REQUIRED_ACKS, -1),
+        ("t", 0, ACKS_ALL, torn.into(), CORRUPT_MESSAGE, -1),
+        ("t", 0, ACKS_ALL, batch(&[&[0; 1000]]), MESSAGE_TOO_LARGE, -1),
+        ("__consumer_offsets", 0, ACKS_ALL, good(), INVALID_TOPIC, -1),
+        ("t", 0, ACKS_ALL, twice, INVALID_RECORD, -1),
+        ("compacted", 0, ACKS_ALL, good(), INVALID_RECORD, 0),
         // No more replicas can be asked for than there are.
-        ("two", 0, ACKS_ALL, good(), NONE),
+        ("two", 0, ACKS_ALL, good(), NONE, 0),
     ];
-    for (topic, partition, acks, records, code) in cases {
+    for (topic, partition, acks, records, code, start) in cases {
         let request = produce_request(topic, partition, acks, records);
         let answer = client.call(PRODUCE, &request).await;
         let refused = &answer.responses[0].partition_responses[0];
         let offset = if code == NONE { 0 } else { -1 };
-        assert_eq!((refused.error_code, refused.base_offset), (code, offset), "{topic} {partition} {acks}");
+        let told = (refused.error_code, refused.base_offset, refused.log_start_offset);
+        assert_eq!(told, (code, offset, start), "{topic} {partition} {acks}");
     }
     assert_eq!(latest_offset(&mut client, "t", 0).await, 0);
     broker.stop().await.unwrap();

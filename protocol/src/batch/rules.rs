@@ -85,6 +85,8 @@ pub struct InvalidBatch {
     pub reason: String,
     /// For the answer's `record_errors` (KIP-467); at most `RECORD_ERRORS_MAX`.
     pub record_errors: Vec<RecordError>,
+    /// It is one batch, as a request must have it: what is wrong is what a log does not take.
+    pub is_of_log: bool,
 }
 
 /// Named as Kafka names the error codes.

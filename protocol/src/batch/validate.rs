@@ -32,21 +32,8 @@ const SHOWN_RECORD_ERRORS: usize = 3;
 pub fn validate(records: Bytes, rules: &ValidationRules<'_>) -> Result<ValidatedBatches, InvalidBatch> {
     let validator = Validator { rules };
     let batch = validator.only_batch(records)?;
-    validator.check_envelope(&batch)?;
-    let codec = validator.check_header(&batch)?;
-    let summary = validator.check_records(&batch, codec)?;
-    let batch = validator.rewrite(batch, codec, &summary)?;
-    let validated = match rules.timestamp_type {
-        TimestampType::CreateTime => ValidatedBatch::new(
-            batch,
-            TimestampType::CreateTime,
-            summary.max_timestamp_ms,
-            summary.offset_delta_of_max_timestamp,
-        ),
-        TimestampType::LogAppendTime => {
-            ValidatedBatch::new(batch, TimestampType::LogAppendTime, rules.now_ms, 0)
-        }
-    };
+    let validated = validator.as_stored(batch);
+    let validated = validated.map_err(|invalid| InvalidBatch { is_of_log: true, ..invalid })?;
     Ok(ValidatedBatches { batches: vec![validated] })
 }
 
@@ -88,6 +75,25 @@ impl Validator<'_> {
             // Kafka puts its words on the wire for the first batch alone.
             Some(Err(error)) => Err(InvalidBatch { message: None, ..unreadable(error) }),
         }
+    }
+
+    /// The batch as the log takes it.
+    fn as_stored(&self, batch: RecordBatch) -> Result<ValidatedBatch, InvalidBatch> {
+        self.check_envelope(&batch)?;
+        let codec = self.check_header(&batch)?;
+        let summary = self.check_records(&batch, codec)?;
+        let batch = self.rewrite(batch, codec, &summary)?;
+        Ok(match self.rules.timestamp_type {
+            TimestampType::CreateTime => ValidatedBatch::new(
+                batch,
+                TimestampType::CreateTime,
+                summary.max_timestamp_ms,
+                summary.offset_delta_of_max_timestamp,
+            ),
+            TimestampType::LogAppendTime => {
+                ValidatedBatch::new(batch, TimestampType::LogAppendTime, self.rules.now_ms, 0)
+            }
+        })
     }
 
     /// What the log checks before it looks inside.
@@ -374,6 +380,7 @@ impl<'v> RecordChecks<'v> {
             message: Some(message.clone()),
             reason: message,
             record_errors: self.errors,
+            is_of_log: true,
         })
     }
 }
@@ -482,5 +489,5 @@ fn broken(reason: String) -> InvalidBatch {
 }
 
 fn refused(kind: InvalidBatchKind, reason: String) -> InvalidBatch {
-    InvalidBatch { kind, message: None, reason, record_errors: Vec::new() }
+    InvalidBatch { kind, message: None, reason, record_errors: Vec::new(), is_of_log: false }
 }
