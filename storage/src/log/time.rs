@@ -39,12 +39,40 @@ impl Log {
 
     /// The first record that has the largest timestamp (KIP-734). Reads the disk.
     pub fn max_timestamp(&self) -> Result<Option<TimestampOffset>, StorageError> {
-        let extents = self.with(|log, _| log.store.extents())?;
+        let (mut extents, start) = self.with(|log, _| Ok((log.store.extents()?, log.start_offset)))?;
+        extents.retain(|extent| extent.next_offset > start);
         // The first of several equal ones.
-        let newest = extents.iter().rev().max_by_key(|extent| extent.max_timestamp).copied();
-        let Some(extent) = newest.filter(|extent| extent.max_timestamp >= 0) else { return Ok(None) };
+        let newest =
+            |extents: &[Extent]| extents.iter().rev().max_by_key(|extent| extent.max_timestamp).copied();
+        let Some(mut extent) = newest(&extents) else { return Ok(None) };
+        if extent.base_offset < start {
+            // It may be that of a record which was deleted.
+            extents[0].max_timestamp = self.largest_from(&extent, start)?;
+            extent = newest(&extents).unwrap_or(extent);
+        }
         let largest = extent.max_timestamp;
-        self.scan(&extent, largest, |batch| first_record(batch, |at, _| at == largest))
+        if largest < 0 {
+            return Ok(None);
+        }
+        self.scan(&extent, largest, |batch| {
+            first_record(batch, |at, offset| at == largest && offset >= start)
+        })
+    }
+
+    /// The largest timestamp that an extent has from `start` on; -1 when it has none.
+    fn largest_from(&self, extent: &Extent, start: i64) -> Result<i64, StorageError> {
+        let mut largest = -1;
+        self.scan(extent, i64::MIN, |batch| {
+            if batch.base_offset >= start {
+                largest = largest.max(batch.max_timestamp_ms);
+                return Ok(None);
+            }
+            first_record(batch, |at, offset| {
+                largest = largest.max(if offset >= start { at } else { -1 });
+                false
+            })
+        })?;
+        Ok(largest)
     }
 
     /// Asks `pick` for each batch of the extent that reaches `timestamp`, until it picks.
@@ -85,7 +113,7 @@ impl Log {
 /// The first record of the batch that is wanted, by its timestamp and offset.
 fn first_record(
     batch: &RecordBatch,
-    is_wanted: impl Fn(i64, i64) -> bool,
+    mut is_wanted: impl FnMut(i64, i64) -> bool,
 ) -> Result<Option<TimestampOffset>, StorageError> {
     let payload =
         batch.inflate(INFLATED_MAX_BYTES).map_err(|error| StorageError::corrupt(error.to_string()))?;

@@ -70,19 +70,15 @@ impl Run {
         assert_eq!(found.map(|found| (found.timestamp, found.offset)), expected, "at {timestamp}");
     }
 
-    /// The first of the largest; where records that are gone and still known were as late, those or none.
+    /// The first of the largest.
     pub(super) fn find_largest(&mut self, at: usize) {
         let ledger = &self.ledgers[at];
         let largest = ledger.records().map(|record| record.timestamp).max().filter(|at| *at >= 0);
         let expected = ledger.records().find(|record| Some(record.timestamp) == largest);
         let expected = expected.map(|record| (record.timestamp, record.offset));
         let found = self.log(at).max_timestamp().unwrap().map(|found| (found.timestamp, found.offset));
-        let gone = ledger.written.iter().flat_map(|batch| &batch.records);
-        let largest_gone = gone.filter(|record| record.offset < ledger.start).map(|record| record.timestamp);
-        let is_among_gone =
-            largest_gone.max() >= largest && found.is_none_or(|(_, offset)| offset < ledger.start);
         let is_compacted = ledger.written.iter().any(|batch| batch.is_compacted);
-        assert!(found == expected || is_among_gone || is_compacted, "{found:?}, not {expected:?}");
+        assert!(found == expected || is_compacted, "{found:?}, not {expected:?}");
     }
 
     pub(super) fn check_facts(&self, at: usize) {
