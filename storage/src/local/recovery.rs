@@ -112,8 +112,9 @@ impl Recovery {
         let dir = &self.store.dir;
         let failed = |error| StorageError::io("list", dir, error);
         let mut names = if self.is_closed { self.disk().list(dir).map_err(failed)? } else { Vec::new() };
-        // Of a log that was put away no names are left to settle, unless the disk refused.
-        if !self.is_closed || names.iter().any(|name| name.ends_with(swap::SWAP)) {
+        // A log that was put away has left nothing of a compaction, unless the disk refused.
+        let is_left = |name: &String| name.ends_with(swap::SWAP) || name.ends_with(swap::CLEANED);
+        if !self.is_closed || names.iter().any(is_left) {
             names = swap::tidy(self.disk(), dir).map_err(failed)?;
         }
         let bases: HashSet<_> = names.iter().filter_map(|name| base_of(name, ".log")).collect();

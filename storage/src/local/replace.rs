@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::open_files::{CachedFile, OpenFiles};
 use super::segment::{Segment, with_ending};
@@ -25,6 +25,9 @@ const SEGMENT_MAX_BYTES: u64 = i32::MAX as u64;
 /// So many old segments leave the directory at once, so that appends need not wait long.
 const RETIRED_PER_STEP: usize = 8;
 
+/// Files of replacements that were given up, which could not be removed.
+pub(super) type Leftovers = Arc<Mutex<Vec<CachedFile>>>;
+
 pub(super) struct NewSegments {
     dir: PathBuf,
     files: Arc<OpenFiles>,
@@ -35,6 +38,7 @@ pub(super) struct NewSegments {
     segments: Vec<Segment>,
     /// Their files, when they are the log's.
     unsettled: Vec<CachedFile>,
+    leftovers: Leftovers,
     stage: Stage,
 }
 
@@ -63,9 +67,10 @@ impl Rewrite for LocalStore {
         extents: &[Extent],
         options: &LogOptions,
     ) -> Option<Box<dyn Replacement>> {
-        if let Err(error) = self.settle_earlier() {
-            tracing::warn!(dir = %self.dir.display(), %error, "what an earlier compaction left has no names yet");
-            return None; // beside a `.cleaned` a start would take its `.swap` for a part of what was not finished
+        // Beside a `.cleaned` a start would take what has a `.swap` for a part of what was not finished.
+        if let Err(error) = self.remove_leftovers().and_then(|()| self.settle_earlier()) {
+            tracing::warn!(dir = %self.dir.display(), %error, "what an earlier compaction left is in the way");
+            return None;
         }
         Some(Box::new(NewSegments {
             dir: self.dir.clone(),
@@ -77,6 +82,7 @@ impl Rewrite for LocalStore {
             segment_max_bytes: SEGMENT_MAX_BYTES,
             segments: Vec::new(),
             unsettled: Vec::new(),
+            leftovers: self.leftovers.clone(),
             stage: Stage::Writing,
         }))
     }
@@ -156,6 +162,19 @@ impl LocalStore {
         }));
         new.stage = Stage::Retiring;
         Ok(Replacing::Next(Flush::nothing()))
+    }
+
+    fn remove_leftovers(&self) -> Result<(), StorageError> {
+        let mut leftovers = self.leftovers.lock().unwrap_or_else(PoisonError::into_inner);
+        if leftovers.is_empty() {
+            return Ok(());
+        }
+        while let Some(file) = leftovers.last() {
+            let removed = not_missing(self.files.remove(file));
+            removed.map_err(|error| StorageError::io("remove", file.path(), error))?;
+            leftovers.pop();
+        }
+        self.sync_dir().run()
     }
 
     /// Finishes what an error has ended: the old segments go, and the new ones get their names.
@@ -265,15 +284,12 @@ impl Replacement for NewSegments {
 impl NewSegments {
     fn begin(&mut self, base_offset: i64) -> Result<(), StorageError> {
         let mut segment = Segment::named(&self.dir, base_offset, self.modified_ms, CLEANED);
-        let failed = |error| StorageError::io("create", segment.log.path(), error);
-        // An earlier pass may have ended here.
-        let leftover = with_ending(segment.txn_index.file().path(), CLEANED);
-        not_missing(self.files.disk().remove_file(&leftover)).map_err(failed)?;
         let options = LogOptions { preallocate: false, ..LogOptions::default() };
         let created = segment.create(&options, &self.files);
-        created.map_err(|error| StorageError::io("create", segment.log.path(), error))?;
+        let created = created.map_err(|error| StorageError::io("create", segment.log.path(), error));
+        // Also one that is not whole: what there is of it is removed with the others.
         self.segments.push(segment);
-        Ok(())
+        created
     }
 }
 
@@ -284,6 +300,7 @@ impl Drop for NewSegments {
             if let Err(error) = not_missing(self.files.remove(file)) {
                 let path = file.path().display();
                 tracing::warn!(%path, %error, "could not remove what a compaction left");
+                self.leftovers.lock().unwrap_or_else(PoisonError::into_inner).push(file.clone());
             }
         }
     }

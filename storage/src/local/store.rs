@@ -9,6 +9,7 @@ use super::cold::{self, SegmentView};
 use super::disk::{Create, Disk, write_whole};
 use super::open_files::{CachedFile, OpenFiles};
 use super::partition_metadata;
+use super::replace::Leftovers;
 use super::segment::{SEGMENT_SUFFIXES, Segment, parse_segment_name, segment_path, with_ending};
 use super::swap::DELETED;
 use super::sync::{InDoubt, SyncJob, ToSync, Written};
@@ -32,6 +33,7 @@ pub(crate) struct LocalStore {
     pub next_offset: i64,
     /// They are no more the log's, but their files have their names yet.
     pub(super) leaving: VecDeque<Leaving>,
+    pub(super) leftovers: Leftovers,
     /// Begun in vain, and some of its files may be there.
     unfinished: Option<i64>,
     /// Snapshots of producers that were written since the last flush.
@@ -63,6 +65,7 @@ impl LocalStore {
             segments: Vec::new(),
             next_offset: 0,
             leaving: VecDeque::new(),
+            leftovers: Leftovers::default(),
             unfinished: None,
             unsynced_snapshots: Vec::new(),
             unwritten_epochs: None,

@@ -351,6 +351,44 @@ fn what_a_pass_could_not_rename_the_next_one_does() {
     assert!(unsettled > 0, "no name was missing");
 }
 
+/// A start takes what is beside it for a part of what was not finished: it must not be beside what a later pass has finished.
+#[test]
+fn what_a_pass_could_not_remove_is_no_harm_to_a_crash_in_the_next() {
+    let ends_with = |disk: &SimulatedDisk, ending: &str| {
+        disk.world().files().keys().any(|path| path.to_string_lossy().ends_with(ending))
+    };
+    let mut left = 0;
+    for (at, crash) in (1..40).flat_map(|at| (0..80).map(move |crash| (at, crash))) {
+        let disk = SimulatedDisk::default();
+        let logs = logs(&disk).unwrap();
+        let log = open(&logs);
+        let fill = |from: i64, to: i64| (from..to).for_each(|batch| append(&log, batch).unwrap());
+        fill(0, 15);
+        let first = disk.world().operations + at;
+        disk.world().fault = Some((first..=first + 20, Fault::Error));
+        let _ = compact(&log);
+        disk.world().fault = None;
+        if !ends_with(&disk, ".cleaned") {
+            continue;
+        }
+        left += 1;
+        log.flush().unwrap(); // after a failed sync nothing is appended before one that succeeds
+        fill(15, 25);
+        log.flush().unwrap();
+        log.set_start_offset(13, NOW).unwrap();
+        let crash_at = disk.world().operations + crash;
+        disk.world().fault = (crash > 0).then_some((crash_at..=crash_at, Fault::Crash));
+        let outcome = compact(&log);
+        let what = format!("errors at {at}, a crash at {crash}");
+        assert!(crash > 0 || (outcome.is_ok() && !ends_with(&disk, ".cleaned")), "{what}");
+        let again = self::logs(&disk.after_crash(Left::All)).unwrap();
+        let log = open(&again);
+        let (start, end) = (log.start_offset().unwrap(), log.end_offset().unwrap());
+        assert!(start <= 13 && end == 50, "{what}: {start}..{end}");
+    }
+    assert!(left > 0, "nothing was left");
+}
+
 /// Otherwise a pass that drops a tombstone from before the start would bring its key's value back.
 #[test]
 fn what_was_deleted_before_a_pass_is_not_back_after_a_crash() {
