@@ -14,7 +14,7 @@ use super::open_files::OpenFiles;
 use super::recall::recall;
 use super::reindex::{Stretch, batch_at, clear_indexes, cut_indexes, has_sane_end};
 use super::scan::Scanner;
-use super::segment::{Segment, parse_segment_name, segment_path};
+use super::segment::{SNAPSHOT, Segment, parse_segment_name, segment_path};
 use super::store::{EPOCHS_FILE, LocalStore};
 use super::swap;
 use crate::aborted::AbortedTransaction;
@@ -122,7 +122,7 @@ impl Recovery {
         self.snapshots.clear();
         for name in names {
             match parse_segment_name(&name) {
-                Some((offset, ".snapshot")) => self.snapshots.push(offset),
+                Some((offset, SNAPSHOT)) => self.snapshots.push(offset),
                 // A crash came while the segment was deleted.
                 Some((base, ".index" | ".timeindex" | ".txnindex")) if !bases.contains(&base) => {
                     self.remove(self.store.dir.join(name));
@@ -185,7 +185,7 @@ impl Recovery {
         self.producers = Producers::default();
         self.snapshot_offset = self.store.segments.first().map_or(0, Segment::base_offset);
         while let Some(offset) = self.snapshots.pop() {
-            let path = segment_path(&self.store.dir, offset, ".snapshot");
+            let path = segment_path(&self.store.dir, offset, SNAPSHOT);
             let read = read_whole(self.disk(), &path, SMALL_FILE_MAX_BYTES);
             let decoded = read.ok().flatten().and_then(|bytes| Producers::decode(&bytes).ok());
             if let Some(producers) = decoded {
@@ -210,7 +210,7 @@ impl Recovery {
         }
         (self.transactions, self.transactions_offset) = (Producers::default(), first);
         for offset in self.snapshots.iter().rev().filter(|offset| **offset <= sure_to) {
-            let path = segment_path(&self.store.dir, *offset, ".snapshot");
+            let path = segment_path(&self.store.dir, *offset, SNAPSHOT);
             let read = read_whole(self.disk(), &path, SMALL_FILE_MAX_BYTES);
             if let Some(producers) = read.ok().flatten().and_then(|bytes| Producers::decode(&bytes).ok()) {
                 (self.transactions, self.transactions_offset) = (producers, *offset);
@@ -430,7 +430,7 @@ impl Recovery {
 
     /// For good: it must not come back at a power cut, when the log has grown beyond it with other batches.
     fn remove_snapshot(&self, offset: i64) -> Result<(), StorageError> {
-        let path = segment_path(&self.store.dir, offset, ".snapshot");
+        let path = segment_path(&self.store.dir, offset, SNAPSHOT);
         let removed = match self.disk().remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => self.disk().sync_dir(&self.store.dir),

@@ -15,8 +15,10 @@ use crate::options::LogOptions;
 use crate::rolling::Rolling;
 use crate::store::{Extent, Placed};
 
-/// The files that belong to a segment by their names.
-pub(crate) const SEGMENT_SUFFIXES: [&str; 5] = [".log", ".index", ".timeindex", ".txnindex", ".snapshot"];
+/// The files of a segment.
+pub(crate) const FILE_SUFFIXES: [&str; 4] = [".log", ".index", ".timeindex", ".txnindex"];
+/// What was known of producers at an offset, which segments begin at. It holds whatever becomes of the segment.
+pub(crate) const SNAPSHOT: &str = ".snapshot";
 
 pub(crate) struct Segment {
     pub log: CachedFile,

@@ -10,7 +10,7 @@ use super::disk::{Create, Disk, write_whole};
 use super::open_files::{CachedFile, OpenFiles};
 use super::partition_metadata;
 use super::replace::Leftovers;
-use super::segment::{SEGMENT_SUFFIXES, Segment, parse_segment_name, segment_path, with_ending};
+use super::segment::{FILE_SUFFIXES, SNAPSHOT, Segment, parse_segment_name, segment_path, with_ending};
 use super::swap::DELETED;
 use super::sync::{InDoubt, SyncJob, ToSync, Written};
 use super::txn_index::{self, TxnIndexView};
@@ -128,7 +128,8 @@ impl LocalStore {
     fn remove_unfinished(&mut self) -> Result<(), StorageError> {
         if let Some(base_offset) = self.unfinished {
             self.is_dir_dirty = true;
-            self.remove_segment(base_offset)?;
+            // The snapshot of the producers holds at this offset, whatever lies there.
+            self.remove_files(base_offset, &FILE_SUFFIXES)?;
             self.unfinished = None;
         }
         Ok(())
@@ -185,7 +186,12 @@ impl LocalStore {
 
     /// Removes the files of a segment that nobody has read, and what else begins with its number.
     pub(super) fn remove_segment(&self, base_offset: i64) -> Result<(), StorageError> {
-        for suffix in SEGMENT_SUFFIXES {
+        self.remove_files(base_offset, &FILE_SUFFIXES)?;
+        self.remove_files(base_offset, &[SNAPSHOT])
+    }
+
+    fn remove_files(&self, base_offset: i64, suffixes: &[&str]) -> Result<(), StorageError> {
+        for suffix in suffixes {
             let path = segment_path(&self.dir, base_offset, suffix);
             match self.files.disk().remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -228,7 +234,7 @@ impl LocalStore {
     fn remove_old_snapshots(&self, newest: i64) {
         let Ok(names) = self.files.disk().list(&self.dir) else { return };
         for name in names {
-            let Some((offset, ".snapshot")) = parse_segment_name(&name) else { continue };
+            let Some((offset, SNAPSHOT)) = parse_segment_name(&name) else { continue };
             let is_of_segment = self.segments.iter().any(|segment| segment.base_offset() == offset);
             if offset != newest && !is_of_segment {
                 // It stays until the next time: a snapshot too many does no harm.
@@ -333,7 +339,7 @@ impl LogStore for LocalStore {
         }
         // A recovery from here on rests on those that are left.
         for offset in std::mem::take(&mut self.unsynced_snapshots) {
-            let file = CachedFile::new(segment_path(&self.dir, offset, ".snapshot"));
+            let file = CachedFile::new(segment_path(&self.dir, offset, SNAPSHOT));
             to_sync.push(ToSync { file, written: Written::Hints });
         }
         if std::mem::take(&mut self.are_epochs_unsynced) {
@@ -375,7 +381,7 @@ impl LogStore for LocalStore {
         let disk = self.files.disk();
         match note {
             Note::Producers { offset, encoded } => {
-                let path = segment_path(&self.dir, offset, ".snapshot");
+                let path = segment_path(&self.dir, offset, SNAPSHOT);
                 let written = write_snapshot(disk, &path, encoded);
                 written.map_err(|error| StorageError::io("write", &path, error))?;
                 self.unsynced_snapshots.push(offset);

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::disk::{Create, Disk};
 use super::scan::Scanner;
-use super::segment::parse_segment_name;
+use super::segment::{FILE_SUFFIXES, parse_segment_name};
 use crate::batch_info::crc_matches;
 
 pub(crate) const CLEANED: &str = ".cleaned";
@@ -16,8 +16,6 @@ pub(crate) const SWAP: &str = ".swap";
 /// Snapshots of the metadata log on their way out: whoever keeps that log removes them.
 const DELETED_CHECKPOINT: &str = ".checkpoint.deleted";
 const TEMPORARY: &str = ".tmp";
-/// What a new segment replaces. A producer snapshot stays right.
-const REPLACED: [&str; 4] = [".log", ".index", ".timeindex", ".txnindex"];
 
 /// Finishes what was begun, removes what is of no use, and lists what is left in the directory.
 pub(crate) fn tidy(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<String>> {
@@ -79,7 +77,7 @@ fn replaced(disk: &dyn Disk, dir: &Path, names: &[String]) -> io::Result<Option<
 fn swap(disk: &dyn Disk, dir: &Path, names: &[String], first: i64, end: i64) -> io::Result<()> {
     for name in names {
         let Some((base_offset, suffix)) = parse_segment_name(name) else { continue };
-        if (first..end).contains(&base_offset) && REPLACED.contains(&suffix) {
+        if (first..end).contains(&base_offset) && FILE_SUFFIXES.contains(&suffix) {
             disk.remove_file(&dir.join(name))?;
         }
     }

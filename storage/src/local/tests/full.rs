@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use ottla_protocol::batch::{BatchBuilder, ValidatedBatches};
 
-use super::simulated_disk::{Left, SimulatedDisk};
+use super::simulated_disk::{Fault, Left, SimulatedDisk};
 use super::{NOW, RECORDS_PER_BATCH, append, log_with};
 use crate::local::disk::{Create, Disk, DiskFile};
 use crate::local::{LocalEngine, LocalSettings};
@@ -278,4 +278,38 @@ fn checkpoints_that_could_not_be_written_are_written_later() {
     drop((log, logs));
     let disk = Forgetful { disk: disk.disk.after_crash(Left::All), ..Forgetful::default() };
     assert_eq!(log_with(&disk.logs(), &LogOptions::default()).start_offset().unwrap(), 5);
+}
+
+/// A snapshot of producers is all that says what they have sent when its batches are deleted.
+#[test]
+fn producers_are_known_when_all_they_sent_is_deleted_on_a_full_disk() {
+    let options =
+        LogOptions { retention_ms: 10, file_delete_delay_ms: 0, segment_bytes: 100, ..LogOptions::default() };
+    for at in 1.. {
+        let disk = SimulatedDisk::default();
+        let logs = super::logs(&disk).unwrap();
+        let log = log_with(&logs, &options);
+        for builder in [BatchBuilder::new().producer(9, 0, 0), BatchBuilder::new()] {
+            let mut builder = builder;
+            builder.append(NOW, None, Some(b"value"));
+            let context = AppendContext { leader_epoch: 0, now_ms: NOW, origin: Origin::Client };
+            log.append(ValidatedBatches::internal([builder.build()]), context).unwrap();
+        }
+        // As when it could not be written.
+        disk.remove_file(Path::new("/data/t-0/00000000000000000001.snapshot")).unwrap();
+        let first = disk.world().operations + at;
+        disk.world().fault = Some((first..=first + 3, Fault::Full));
+        let _ = log.apply_retention(NOW + 1000, 2);
+        let is_over = disk.world().hits == 0;
+        disk.world().fault = None;
+        drop(log);
+        logs.maintain(NOW + 1_000_000);
+        let log = log_with(&logs, &options);
+        assert!(log.is_closed(), "it is put away");
+        let producers = log.producers().unwrap();
+        assert_eq!(producers.len(), 1, "a full disk at {at}");
+        if is_over {
+            break;
+        }
+    }
 }
