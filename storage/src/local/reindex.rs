@@ -77,13 +77,13 @@ pub(super) fn cut_indexes(
     };
     // The end of the time index may be lost where the offsets' is not: a power cut leaves what it likes of what the recovery
     // before it wrote.
+    let is_clean = indexed_to == i64::MAX;
     let is_known = |entry: &OffsetEntry| match times.last() {
-        Some(last) => indexed_to == i64::MAX || entry.offset <= last.offset,
-        None => false,
+        Some(last) => is_clean || entry.offset <= last.offset,
+        // The first batch may have no timestamp where later ones have.
+        None => is_clean && !has_timestamps(segment),
     };
-    if has_timestamps(segment) {
-        kept.retain(is_known);
-    }
+    kept.retain(is_known);
     let first = kept.iter().rfind(|entry| entry.offset < relative(from)).copied();
     // What does not lead to a batch came from a damaged file: believing it would cut the log there.
     for entry in first.into_iter().chain(kept.last().copied()) {

@@ -116,6 +116,12 @@ fn a_start_that_is_cut_short_leaves_what_the_indexes_said_of_flushed_batches() {
 /// What it writes of one of the indexes may be left where the other's is zeros.
 #[test]
 fn a_start_that_is_cut_short_while_it_makes_indexes_anew_does_not_mislead_the_next() {
+    check_a_start_that_is_cut_short(NOW);
+    // No timestamp.
+    check_a_start_that_is_cut_short(-1);
+}
+
+fn check_a_start_that_is_cut_short(first_timestamp: i64) {
     let disk = SimulatedDisk::default();
     let options = LogOptions { index_interval_bytes: 0, ..LogOptions::default() };
     let logs = logs(&disk).unwrap();
@@ -124,7 +130,11 @@ fn a_start_that_is_cut_short_while_it_makes_indexes_anew_does_not_mislead_the_ne
     // More entries than wait for one write.
     for batch in 0..80 {
         let mut builder = BatchBuilder::new();
-        let timestamp = if batch == LATEST { NOW + 1000 } else { NOW + batch };
+        let timestamp = match batch {
+            0 => first_timestamp,
+            LATEST => NOW + 1000,
+            _ => NOW + batch,
+        };
         builder.append(timestamp, None, Some(&[0; 50]));
         let context = AppendContext { leader_epoch: 0, now_ms: NOW, origin: Origin::Coordinator };
         log.append(ValidatedBatches::internal([builder.build()]), context).unwrap();
